@@ -1,0 +1,49 @@
+# Signalpost's everyday commands. Each sets up what it needs in .venv, once: nothing to install by hand but Python and make.
+#   PYTHON=python3.12   the Python to make .venv with          ONCE=1      `make demo` ends when every call has arrived
+#   ARGS="-k fbc"       more arguments for pytest              UPGRADE=1   `make requirements` takes the newest versions
+
+BIN = .venv/bin
+export PYTHON UPGRADE
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench format requirements changelog clean browser
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@sed -n 's/^#   /     /p' $(MAKEFILE_LIST)
+
+demo: .venv/.demo ## see it work: a local Meta, the gateway and a sample shop (ONCE=1 ends by itself)
+	@$(BIN)/signalpost demo $(if $(ONCE),--once)
+
+test: browser ## run the tests
+	@$(BIN)/python -m pytest --quiet $(ARGS)
+
+check: browser ## everything a change must pass: format, lint, types, imports, docs and tests
+	$(BIN)/ruff format --quiet --check
+	$(BIN)/ruff check --quiet
+	$(BIN)/mypy src $(wildcard tests/typing)
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest --quiet $(ARGS)
+
+bench: .venv/.dev ## run the benchmarks
+	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done
+
+format: .venv/.dev ## format the code and mend what ruff can mend
+	$(BIN)/ruff check --quiet --fix-only
+	$(BIN)/ruff format --quiet
+
+requirements: .venv/.dev ## compile the pinned requirements again (UPGRADE=1 takes the newest)
+	@sh scripts/compile-requirements.sh
+
+changelog: .venv/.demo ## turn the fragments of changelog.d into a section of CHANGELOG.md (VERSION=0.2.0)
+	@$(BIN)/python scripts/assemble_changelog.py $(VERSION)
+
+clean: ## remove .venv and caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist build
+
+# .venv/.demo holds what the demo needs, .venv/.dev that and the tools. Each stamp is renewed when what it depends on changes.
+.venv/.demo .venv/.dev: .venv/.%: pyproject.toml requirements/%.txt scripts/set-up.sh
+	@sh scripts/set-up.sh $*
+
+browser: .venv/.dev
+	@sh scripts/find-browser.sh

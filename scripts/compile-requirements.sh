@@ -1,0 +1,27 @@
+#!/bin/sh
+# Compiles the pins in requirements/ from pyproject.toml. Pins that still fit stay; UPGRADE=1 takes the newest versions.
+# Each file contains the one before it: run.txt (the gateway), demo.txt (with the demo and the build backend), dev.txt.
+set -eu
+cd "$(dirname "$0")/.."
+
+.venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || {
+    echo "The pins are compiled on the oldest supported Python: make clean && make requirements PYTHON=python3.11" >&2
+    exit 1
+}
+
+# Only the public registry counts: nothing of this machine's pip configuration may reach the pins.
+unset PIP_CONSTRAINT PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_PRE PIP_TRUSTED_HOST
+export PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make requirements"
+
+compile() {
+    file=requirements/$1.txt
+    shift
+    echo "Compiling $file"
+    .venv/bin/python -m piptools compile --quiet --no-config ${UPGRADE:+--upgrade} --strip-extras --allow-unsafe \
+        --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
+        --output-file "$file" "$@" pyproject.toml
+}
+
+compile run
+compile demo --extra demo --build-deps-for editable --constraint requirements/run.txt
+compile dev --extra demo --extra dev --build-deps-for editable --constraint requirements/demo.txt

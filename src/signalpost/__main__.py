@@ -1,0 +1,5 @@
+"""`python -m signalpost` is `signalpost`."""
+
+from signalpost.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""From the queue to Meta: lease, batch, send, decide, settle."""

@@ -1,0 +1,61 @@
+"""How leased events become requests: never two datasets in one, never more than Meta takes. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from signalpost.model.delivery import Batch, QueuedEvent
+from signalpost.model.ids import DatasetId
+
+META_MAX_EVENTS = 1_000
+"""Source: Meta, "Using the API": up to 1,000 events in `data`; with more, the whole request is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """max_events: at most 1,000. max_bytes: of the events' JSON together; one larger event travels alone."""
+
+    max_events: int = 500
+    max_bytes: int = 1 << 20
+
+
+def split_expired(events: Sequence[QueuedEvent], now: datetime) -> tuple[list[QueuedEvent], list[QueuedEvent]]:
+    """(fresh, expired): one event past its age limit would make Meta refuse the whole request it travels in."""
+    now_seconds = now.timestamp()
+    fresh = [event for event in events if event.expires_at >= now_seconds]
+    expired = [event for event in events if event.expires_at < now_seconds]
+    return fresh, expired
+
+
+def group_into_batches(events: Iterable[QueuedEvent], limits: BatchLimits) -> list[Batch]:
+    """Batches of one dataset each, within the limits; the events are of one destination, as a lease is."""
+    by_dataset: dict[DatasetId, list[QueuedEvent]] = {}
+    for event in events:
+        by_dataset.setdefault(event.dataset_id, []).append(event)
+    return [
+        Batch(part[0].destination_id, dataset_id, tuple(part))
+        for dataset_id, same_dataset in by_dataset.items()
+        for part in _cut(same_dataset, limits)
+    ]
+
+
+def _cut(events: Sequence[QueuedEvent], limits: BatchLimits) -> Iterator[list[QueuedEvent]]:
+    part: list[QueuedEvent] = []
+    part_bytes = 0
+    for event in events:
+        if part and (len(part) == limits.max_events or part_bytes + len(event.payload) > limits.max_bytes):
+            yield part
+            part, part_bytes = [], 0
+        part.append(event)
+        part_bytes += len(event.payload) + 1
+    if part:
+        yield part
+
+
+def halves(batch: Batch) -> tuple[Batch, Batch]:
+    """The two halves of a batch of at least two events."""
+    middle = len(batch.events) // 2
+    return (
+        Batch(batch.destination_id, batch.dataset_id, batch.events[:middle]),
+        Batch(batch.destination_id, batch.dataset_id, batch.events[middle:]),
+    )

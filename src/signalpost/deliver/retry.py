@@ -1,0 +1,112 @@
+"""Should it be tried again, and when? One pure function from what Meta answered to what we do next.
+
+There is no limit to the attempts: an event is tried until Meta takes it, refuses it, or would refuse it for its age.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import msgspec
+
+from signalpost.model.delivery import (
+    Accepted,
+    Batch,
+    DeadReason,
+    Outcome,
+    PauseReason,
+    Rejected,
+    Throttled,
+    Unauthorized,
+    Unavailable,
+    Unclear,
+)
+
+TOO_OLD = "100/2804003"
+RECEIPT_MISMATCH = "receipt_mismatch"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Back-off after failures: a random part of a delay that doubles. throttle_delay: when Meta names none."""
+
+    first_delay: timedelta = timedelta(seconds=1)
+    max_delay: timedelta = timedelta(seconds=300)
+    throttle_delay: timedelta = timedelta(seconds=60)
+
+
+class Done(msgspec.Struct, frozen=True):
+    """Delivered."""
+
+    fbtrace_id: str | None
+    flags: tuple[str, ...] = ()
+
+
+class RetryAt(msgspec.Struct, frozen=True):
+    """Try again at `when`; until then the destination rests. `charge`: whether it counts as an attempt."""
+
+    when: datetime
+    detail: str
+    charge: bool = True
+
+
+class Split(msgspec.Struct, frozen=True):
+    """Something in it is refused: send the halves."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """The single event can't be delivered."""
+
+    reason: DeadReason
+
+
+class Expire(msgspec.Struct, frozen=True):
+    """The single event is older than Meta takes."""
+
+
+class PauseDestination(msgspec.Struct, frozen=True):
+    """The destination is at fault: its events stay pending until its settings change."""
+
+    reason: PauseReason
+    detail: str
+
+
+Decision = Done | RetryAt | Split | DeadLetter | Expire | PauseDestination
+
+
+def decide(
+    outcome: Outcome, batch: Batch, failures: int, now: datetime, jitter: float, policy: RetryPolicy
+) -> Decision:
+    """What to do with a batch after one attempt.
+
+    failures: consecutive Unavailable outcomes of the destination before this one. jitter: 0 to 1, drawn by the caller.
+    """
+    match outcome:
+        case Accepted(fbtrace_id):
+            return Done(fbtrace_id)
+        case Unclear(events_received, fbtrace_id):
+            if all(event.is_unclear for event in batch.events):
+                return Done(fbtrace_id, (RECEIPT_MISMATCH,))
+            detail = f"unclear: Meta counted {events_received} of {len(batch.events)} events"
+            return RetryAt(now + policy.first_delay, detail)
+        case Unavailable(detail):
+            return RetryAt(now + find_backoff(failures, jitter, policy), f"unavailable: {detail}")
+        case Throttled(wait_seconds, detail):
+            wait = policy.throttle_delay if wait_seconds is None else timedelta(seconds=wait_seconds)
+            return RetryAt(now + wait, f"throttled: {detail}", charge=False)
+        case Unauthorized(reason, detail):
+            return PauseDestination(reason, detail)
+        case Rejected(code, detail, fbtrace_id):
+            if len(batch.events) > 1:
+                return Split()
+            if code == TOO_OLD:
+                return Expire()
+            return DeadLetter(DeadReason("400", code, detail, fbtrace_id))
+        case unreachable:
+            assert_never(unreachable)
+
+
+def find_backoff(failures: int, jitter: float, policy: RetryPolicy) -> timedelta:
+    """Full jitter: anywhere between nothing and a delay that doubles with each failure up to the longest."""
+    doublings = min(failures, 32)
+    return jitter * min(policy.max_delay, policy.first_delay * 2**doublings)

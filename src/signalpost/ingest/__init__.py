@@ -1,0 +1,1 @@
+"""HTTP in: the Segment-compatible tracking API."""

@@ -1,0 +1,238 @@
+"""A request's body becomes raw calls: decompressed within bounds, read as UTF-8 JSON, counted. Knows no HTTP status.
+
+Nothing here trusts the client: every step is bounded by a limit before it costs memory or time.
+"""
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from signalpost.model.segment_event import InvalidCall
+
+FaultCode = Literal[
+    "empty_body",
+    "invalid_json",
+    "invalid_utf8",
+    "invalid_encoding",
+    "incomplete_body",
+    "invalid_payload",
+    "empty_batch",
+    "invalid_batch",
+    "too_many_events",
+    "missing_write_key",
+    "invalid_write_key",
+    "not_found",
+    "method_not_allowed",
+    "payload_too_large",
+    "unsupported_encoding",
+    "temporarily_unavailable",
+]
+
+MAX_DEPTH = 64
+MAX_KEYS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, of decompressed JSON. Source: Segment, "HTTP API Source", for calls; the rest is ours."""
+
+    max_call_bytes: int = 32 << 10
+    max_single_body_bytes: int = 500 << 10
+    max_batch_body_bytes: int = 4 << 20
+    max_batch_calls: int = 2_500
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFault:
+    """Why a whole request can't be read; the message never quotes the input."""
+
+    code: FaultCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedBatch:
+    """The calls of one request in the order sent, each decoded or refused by itself; what the batch says for all."""
+
+    calls: Sequence[object | InvalidCall]
+    write_keys: Sequence[str | None]
+    sent_at: object = None
+    context: object = None
+    integrations: object = None
+    write_key: str | None = None
+
+
+class _BatchBody(msgspec.Struct, rename="camel"):
+    batch: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    sent_at: object = None
+    context: object = None
+    integrations: object = None
+    write_key: object = None
+
+
+_batch_decoder = msgspec.json.Decoder(_BatchBody)
+_decoder = msgspec.json.Decoder()
+_GZIP_WBITS = 16 + zlib.MAX_WBITS
+
+
+def decompress(body: bytes, encoding: str, limit: int) -> bytes | RequestFault:
+    """Undo the Content-Encoding; never makes more than `limit` bytes. gzip: exactly one complete member."""
+    if encoding in {"", "identity"}:
+        return body
+    if encoding != "gzip":
+        return RequestFault("unsupported_encoding", "Content-Encoding must be gzip or absent")
+    unzip = zlib.decompressobj(_GZIP_WBITS)
+    try:
+        text = unzip.decompress(body, limit + 1)
+    except zlib.error:
+        return RequestFault("invalid_encoding", "body is not valid gzip")
+    if len(text) > limit:
+        return RequestFault("payload_too_large", f"body is larger than {limit} bytes when decompressed")
+    if not unzip.eof or unzip.unused_data:
+        return RequestFault("invalid_encoding", "body must be exactly one complete gzip member")
+    return text
+
+
+def decode_single(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
+    """One call: the body is the call itself."""
+    text = _check_text(body)
+    if isinstance(text, RequestFault):
+        return text
+    call = _decode_document(text)
+    if isinstance(call, RequestFault):
+        return call
+    if not isinstance(call, dict):
+        return RequestFault("invalid_payload", "body must be a JSON object")
+    return DecodedBatch([_check_call(text, call, limits)], [_write_key_of(call)])
+
+
+def decode_batch(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
+    """Many calls under `batch`; a bad one is refused by itself and harms no other."""
+    text = _check_text(body)
+    if isinstance(text, RequestFault):
+        return text
+    document = _decode_batch_document(text)
+    if isinstance(document, RequestFault):
+        return document
+    raw_calls = document.batch
+    if raw_calls is msgspec.UNSET:
+        return RequestFault("invalid_batch", "batch is required: an array of calls")
+    if not raw_calls:
+        return RequestFault("empty_batch", "batch must hold at least one call")
+    if len(raw_calls) > limits.max_batch_calls:
+        return RequestFault("too_many_events", f"batch must hold at most {limits.max_batch_calls} calls")
+    try:
+        decoded = [_decoder.decode(raw) for raw in raw_calls]
+    except (msgspec.DecodeError, RecursionError) as error:
+        return _describe_json_error(error)
+    return DecodedBatch(
+        calls=[_check_call(raw, call, limits) for raw, call in zip(raw_calls, decoded, strict=True)],
+        write_keys=[_write_key_of(call) for call in decoded],
+        sent_at=document.sent_at,
+        context=document.context,
+        integrations=document.integrations,
+        write_key=document.write_key if isinstance(document.write_key, str) else None,
+    )
+
+
+def _check_text(body: bytes) -> bytes | RequestFault:
+    """UTF-8 without a byte order mark, and with every lone surrogate escape replaced.
+
+    The whole body is checked first because the JSON decoder does not look inside the slices of a batch.
+    """
+    text = body.removeprefix(b"\xef\xbb\xbf")
+    if not text.strip():
+        return RequestFault("empty_body", "body is empty")
+    if not text.isascii():
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            return RequestFault("invalid_utf8", f"body is not valid UTF-8 (byte {error.start})")
+    return _LONE_SURROGATE.sub(_keep_pairs, text) if b"\\ud" in text or b"\\uD" in text else text
+
+
+_LONE_SURROGATE = re.compile(
+    rb"\\(?:[^u]|u(?:[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|[dD][89a-fA-F][0-9a-fA-F]{2}|))"
+)
+
+
+def _keep_pairs(found: re.Match[bytes]) -> bytes:
+    escape = found.group()
+    is_lone = escape[1:2] == b"u" and len(escape) == len(rb"\ud800")
+    return rb"\ufffd" if is_lone else escape
+
+
+def _decode_document(text: bytes) -> object | RequestFault:
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return _describe_json_error(error)
+
+
+def _decode_batch_document(text: bytes) -> _BatchBody | RequestFault:
+    try:
+        return _batch_decoder.decode(text)
+    except msgspec.ValidationError:
+        # Valid JSON of another shape, unless the fault lies deeper: then the plain decoder says where.
+        document = _decode_document(text)
+        if isinstance(document, RequestFault):
+            return document
+        if not isinstance(document, dict):
+            return RequestFault("invalid_payload", "body must be a JSON object")
+        return RequestFault("invalid_batch", "batch must be an array of calls")
+    except (msgspec.DecodeError, RecursionError) as error:
+        return _describe_json_error(error)
+
+
+def _describe_json_error(error: Exception) -> RequestFault:
+    place = re.search(r"byte (\d+)", str(error))
+    where = f" (byte {place.group(1)})" if place else ""
+    return RequestFault("invalid_json", f"body is not valid JSON{where}")
+
+
+def _check_call(raw: bytes | msgspec.Raw, call: object, limits: Limits) -> object | InvalidCall:
+    text = memoryview(raw)
+    if len(text) > limits.max_call_bytes:
+        return InvalidCall("event_too_large", f"a call must have at most {limits.max_call_bytes} bytes")
+    # Counting brackets bounds the depth at the speed of a search; only a suspicious call is walked.
+    data = bytes(text)
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _is_too_deep(call):
+        return InvalidCall("too_deep", f"a call must be nested at most {MAX_DEPTH} levels deep")
+    if data.count(b":") > MAX_KEYS and _has_too_many_keys(call):
+        return InvalidCall("too_many_keys", f"an object must have at most {MAX_KEYS} keys")
+    return call
+
+
+def _children(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _is_too_deep(call: object) -> bool:
+    level = [call]
+    for _ in range(MAX_DEPTH + 1):
+        level = [value for value in level if isinstance(value, (dict, list))]
+        if not level:
+            return False
+        level = [child for value in level for child in _children(value)]
+    return True
+
+
+def _has_too_many_keys(call: object) -> bool:
+    waiting = [call]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict) and len(value) > MAX_KEYS:
+            return True
+        waiting.extend(_children(value))
+    return False
+
+
+def _write_key_of(call: object) -> str | None:
+    key = call.get("writeKey") if isinstance(call, dict) else None
+    return key if isinstance(key, str) else None

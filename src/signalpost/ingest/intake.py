@@ -1,0 +1,149 @@
+"""Between reading a request and answering it: parse its calls, map each for every destination, one durable put.
+
+One bad call never fails the others. Nothing is acknowledged before the queue has made it durable.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from signalpost.catalog import Source
+from signalpost.history import CallEntry, History, describe_call
+from signalpost.mapping.action_source import find_max_age
+from signalpost.mapping.destinations.destination_type import Destination
+from signalpost.mapping.mapper import map_event
+from signalpost.model.delivery import AcceptedCall, DiscardedEvent, NewEvent, RefusedCall
+from signalpost.model.results import Discarded, Mapped, MappingResult
+from signalpost.model.segment_event import InvalidCall, RequestContext, SegmentEvent, parse_call
+from signalpost.model.server_event import ServerEvent
+from signalpost.queue.interface import Queue
+from signalpost.telemetry import Telemetry
+
+_LONGEST_TURN = 0.005
+"""Seconds of mapping after which other requests get their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedCall:
+    """A call that is no valid Segment call, by its place in the request."""
+
+    index: int
+    invalid: InvalidCall
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeReceipt:
+    """accepted + duplicates + len(rejected) is the number of calls sent."""
+
+    accepted: int
+    duplicates: int
+    rejected: Sequence[RejectedCall]
+
+
+class Intake:
+    """Turns the decoded calls of a request into durable events."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        history: History,
+        telemetry: Telemetry,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._queue = queue
+        self._history = history
+        self._telemetry = telemetry
+        self._monotonic = monotonic
+
+    async def accept(
+        self, calls: Sequence[object | InvalidCall], source: Source, request: RequestContext
+    ) -> IntakeReceipt:
+        """Store everything that can be stored; raises QueueUnavailable when nothing of the request was."""
+        events: list[SegmentEvent] = []
+        accepted: list[AcceptedCall] = []
+        rejected: list[RejectedCall] = []
+        turn_began = self._monotonic()
+        for index, raw in enumerate(calls):
+            parsed = raw if isinstance(raw, InvalidCall) else parse_call(raw, request)
+            if isinstance(parsed, InvalidCall):
+                rejected.append(RejectedCall(index, parsed))
+            else:
+                events.append(parsed)
+                accepted.append(self._map_call(parsed, source))
+            if self._monotonic() - turn_began > _LONGEST_TURN:
+                await asyncio.sleep(0)
+                turn_began = self._monotonic()
+        refused = [RefusedCall(source.id, call.invalid.code) for call in rejected]
+        receipt = await self._queue.put(accepted, refused)
+        self._tell(source, request.received_at, events, accepted, rejected, receipt.is_duplicate)
+        duplicates = sum(receipt.is_duplicate)
+        return IntakeReceipt(len(accepted) - duplicates, duplicates, rejected)
+
+    def _map_call(self, event: SegmentEvent, source: Source) -> AcceptedCall:
+        queued: list[NewEvent] = []
+        discarded: list[DiscardedEvent] = []
+        for destination in source.destinations:
+            for result in self._map_for(event, destination):
+                match result:
+                    case Mapped(dataset_id, server_event):
+                        queued.append(_to_new_event(destination, dataset_id, server_event))
+                    case Discarded():
+                        discarded.append(_to_discarded_event(destination, event, result))
+        if not source.destinations:
+            discarded.append(DiscardedEvent("filtered", "NO_DESTINATION", "no_destination", event.event))
+        return AcceptedCall(source.id, event.message_id, event.received_at, tuple(queued), tuple(discarded))
+
+    def _map_for(self, event: SegmentEvent, destination: Destination) -> tuple[MappingResult, ...]:
+        try:
+            return map_event(event, destination)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the caller's other events
+            self._telemetry.mapping_failed(destination.id, error)
+            return (Discarded("mapping_failed"),)
+
+    def _tell(
+        self,
+        source: Source,
+        received_at: datetime,
+        events: Sequence[SegmentEvent],
+        accepted: Sequence[AcceptedCall],
+        rejected: Sequence[RejectedCall],
+        is_duplicate: Sequence[bool],
+    ) -> None:
+        self._telemetry.calls_received(source.id, len(accepted) + len(rejected), sum(is_duplicate))
+        for event, call, duplicate in zip(events, accepted, is_duplicate, strict=True):
+            entry = describe_call(call, is_duplicate=duplicate, call_type=event.type, event_name=event.event)
+            self._history.record(entry)
+        for refused in rejected:
+            code = refused.invalid.code
+            self._telemetry.call_invalid(source.id, code)
+            self._history.record(CallEntry(source.id, received_at, None, "", "", "rejected", code))
+
+
+def _to_new_event(destination: Destination, dataset_id: str, server_event: ServerEvent) -> NewEvent:
+    max_age = find_max_age(server_event.action_source)
+    return NewEvent(
+        destination_id=destination.id,
+        dataset_id=dataset_id,
+        event_name=server_event.event_name,
+        event_id=server_event.event_id,
+        event_time=server_event.event_time,
+        expires_at=server_event.event_time + max_age // timedelta(seconds=1),
+        payload=server_event.to_json(),
+    )
+
+
+def _to_discarded_event(destination: Destination, event: SegmentEvent, result: Discarded) -> DiscardedEvent:
+    sent = result.server_event
+    return DiscardedEvent(
+        state="rejected" if result.is_rejected else "filtered",
+        code=result.code,
+        reason=result.reason,
+        event_name=sent.event_name if sent else event.event,
+        destination_id=destination.id,
+        dataset_id=result.dataset_id or None,
+        event_id=sent.event_id if sent else event.message_id,
+        event_time=sent.event_time if sent else 0,
+        payload=sent.to_json() if sent and result.is_rejected else None,
+    )

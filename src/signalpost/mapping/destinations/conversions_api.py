@@ -1,0 +1,220 @@
+"""facebook-conversions-api: Track calls (and page calls, when asked for) to one pixel, as they happen.
+
+Source: Segment, "Facebook Conversions API destination" and "Facebook Pixel Server-Side destination"; Meta, "Conversions
+API".
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from signalpost.mapping.action_source import WEBSITE, build_action_source, find_max_age
+from signalpost.mapping.amounts import find_named_value, find_revenue
+from signalpost.mapping.contents import build_contents
+from signalpost.mapping.custom_data import CustomDataOptions, build_custom_data
+from signalpost.mapping.data_processing import LET_META_LOCATE, NOT_SENT, DataProcessing, build_data_processing
+from signalpost.mapping.destinations.destination_type import (
+    TRACK_ONLY,
+    DatasetIdText,
+    DestinationSettings,
+    DestinationType,
+    ValueField,
+    build_match_options,
+    find_event_id,
+    setting,
+)
+from signalpost.mapping.event_time import build_event_time
+from signalpost.mapping.findings import Findings
+from signalpost.mapping.integration_options import find_integration_option
+from signalpost.mapping.personal_data import build_event_source_url
+from signalpost.mapping.standard_events import (
+    CONTENTS_RULES,
+    MAX_CUSTOM_NAME_CHARACTERS,
+    NO_CONTENTS_RULE,
+    STANDARD_EVENTS,
+    EventTable,
+)
+from signalpost.mapping.user_data import MatchOptions, build_user_data, check_enough_match_keys
+from signalpost.model.ids import DatasetId
+from signalpost.model.results import MappingResult
+from signalpost.model.segment_event import CallType, SegmentEvent
+from signalpost.model.server_event import ServerEvent
+
+INTEGRATION_NAMES = (
+    "Facebook Conversions API",
+    "Facebook Conversions API (Actions)",
+    "Facebook Pixel Server-Side",
+    "Facebook Pixel Server Side",
+    "Facebook Conversions",
+)
+
+DEFAULT_EVENTS = EventTable(
+    {
+        "Order Completed": "Purchase",
+        "Product Added": "AddToCart",
+        "Product Viewed": "ViewContent",
+        "Product List Viewed": "ViewContent",
+        "Products Searched": "Search",
+        "Checkout Started": "InitiateCheckout",
+    }
+)
+
+VALUE_FIELD_EVENTS = EventTable({"Product Viewed": True, "Product Added": True})
+"""Events whose value is the property that the setting `value_field` names; all others send their revenue."""
+
+
+def _check_standard_name(name: str) -> str:
+    if name not in STANDARD_EVENTS:
+        raise PydanticCustomError(
+            "standard_event", "must be one of Meta's standard events: {names}", {"names": ", ".join(STANDARD_EVENTS)}
+        )
+    return name
+
+
+class ConversionsApiSettings(DestinationSettings):
+    """The settings of a Conversions API destination."""
+
+    pixel_id: DatasetIdText = setting(
+        label="Pixel ID", help="The pixel or dataset that receives the events, as Events Manager shows it.", default=""
+    )
+    standard_events: Mapping[str, Annotated[str, AfterValidator(_check_standard_name)]] = setting(
+        label="Map Your Events to Standard FB Events",
+        help="Your event's name -> Meta's standard event. Beats the built-in table.",
+        default={},
+    )
+    content_types: Mapping[str, str] = setting(
+        label="Map Categories to FB Content Types",
+        help="A product category -> the content_type to send for it, such as vehicle.",
+        default={},
+    )
+    external_id_field: str | None = setting(
+        label="Alternative External ID Field",
+        help="A dotted path in the call, such as properties.externalId, to send instead of userId or anonymousId.",
+        default=None,
+    )
+    value_field: ValueField = setting(
+        label="Value Field Identifier",
+        help="The property that holds the value of Product Viewed and Product Added.",
+        default="price",
+    )
+    test_event_code: str | None = setting(
+        label="Test Event Code",
+        help="Shows the events in the Test Events tab of Events Manager. They count as ordinary events too.",
+        default=None,
+    )
+    page_view_events: bool = setting(label="Page views", help="Send page calls as PageView.", default=False)
+
+    @property
+    def call_types(self) -> frozenset[CallType]:
+        """Track, and page when page views are on."""
+        return _TRACK_AND_PAGE if self.page_view_events else TRACK_ONLY
+
+    @property
+    def request_fields(self) -> dict[str, str]:
+        """The test event code travels beside `data`, never inside an event."""
+        return {"test_event_code": self.test_event_code} if self.test_event_code else {}
+
+    @cached_property
+    def event_table(self) -> EventTable[str]:
+        """`standard_events`, ready to be searched."""
+        return EventTable(self.standard_events)
+
+    @cached_property
+    def content_type_table(self) -> EventTable[str]:
+        """`content_types`, ready to be searched."""
+        return EventTable(self.content_types)
+
+    @cached_property
+    def match_options(self) -> MatchOptions:
+        """What the user_data builders need of these settings."""
+        return build_match_options(self, external_id_field=self.external_id_field)
+
+    @cached_property
+    def custom_data_options(self) -> CustomDataOptions:
+        """What the custom_data builder needs of these settings."""
+        root, _, name = (self.external_id_field or "").partition(".")
+        return CustomDataOptions(self.custom_data_pii, name if root == "properties" else None)
+
+
+_TRACK_AND_PAGE: frozenset[CallType] = frozenset({"track", "page"})
+
+
+def map_conversion(event: SegmentEvent, settings: ConversionsApiSettings) -> tuple[MappingResult, ...]:
+    """One call -> one server event for the pixel; the steps and their order are the destination's contract."""
+    findings = Findings()
+    if not settings.pixel_id:
+        findings.reject("missing_pixel_id")
+    event_name = _find_event_name(event, settings, findings)
+    action_source = build_action_source(event.properties, WEBSITE, findings)
+    event_time = build_event_time(event, find_max_age(action_source), findings)
+    event_source_url = _find_page_url(event, findings)
+    user_data = build_user_data(event, settings.match_options, findings)
+    if objection := check_enough_match_keys(user_data):
+        findings.reject(objection)
+    data_processing = _build_data_processing(event, settings, findings)
+    if action_source == WEBSITE:
+        if user_data.client_user_agent is None:
+            findings.warn("missing_client_user_agent")
+        if event_source_url is None:
+            findings.warn("missing_event_source_url")
+    server_event = ServerEvent(
+        event_name=event_name,
+        event_time=event_time,
+        event_id=find_event_id(event),
+        action_source=action_source,
+        event_source_url=event_source_url,
+        user_data=user_data,
+        custom_data=_build_custom_data(event, event_name, settings, findings),
+        data_processing_options=data_processing.options,
+        data_processing_options_country=data_processing.country,
+        data_processing_options_state=data_processing.state,
+    )
+    return (findings.conclude(DatasetId(settings.pixel_id), server_event),)
+
+
+def _find_event_name(event: SegmentEvent, settings: ConversionsApiSettings, findings: Findings) -> str:
+    if event.type == "page":
+        return "PageView"
+    standard_name = settings.event_table.find(event.event) or DEFAULT_EVENTS.find(event.event)
+    if standard_name is None and len(event.event) > MAX_CUSTOM_NAME_CHARACTERS:
+        findings.reject("event_name_too_long")
+    return standard_name or event.event
+
+
+def _find_page_url(event: SegmentEvent, findings: Findings) -> str | None:
+    page = event.context.get("page")
+    url = page.get("url") if isinstance(page, dict) else None
+    if not url and event.type == "page":
+        url = event.properties.get("url")
+    return build_event_source_url(url, findings)
+
+
+def _build_custom_data(
+    event: SegmentEvent, event_name: str, settings: ConversionsApiSettings, findings: Findings
+) -> dict[str, object] | None:
+    properties = event.properties
+    if VALUE_FIELD_EVENTS.find(event.event):
+        value = find_named_value(properties, settings.value_field, findings, is_expected=True)
+    else:
+        value = find_revenue(properties, findings)
+    rule = CONTENTS_RULES.find(event.event) or NO_CONTENTS_RULE
+    contents = build_contents(properties, rule, settings.content_type_table, findings)
+    return build_custom_data(properties, event_name, value, contents, settings.custom_data_options, findings)
+
+
+def _build_data_processing(event: SegmentEvent, settings: ConversionsApiSettings, findings: Findings) -> DataProcessing:
+    if not settings.limited_data_use:
+        return NOT_SENT
+    given = find_integration_option(event.integrations, INTEGRATION_NAMES, "dataProcessingOptions")
+    return build_data_processing(given, LET_META_LOCATE, findings)
+
+
+CONVERSIONS_API = DestinationType(
+    slug="facebook-conversions-api",
+    integration_names=INTEGRATION_NAMES,
+    settings=ConversionsApiSettings,
+    map_event=map_conversion,
+)

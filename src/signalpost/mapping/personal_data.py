@@ -1,0 +1,85 @@
+"""Personal data where it does not belong: among the properties, and in the address of a page.
+
+Meta's terms forbid it unhashed in custom_data, and nothing in clear may reach the disk. Identifiers belong in
+context.traits, where they are hashed and help matching.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import lru_cache, partial
+from typing import Literal
+from urllib.parse import unquote_plus
+
+from signalpost.mapping.findings import Findings
+from signalpost.mapping.normalize import hash_text, hash_value, normalize_birthday, normalize_email, normalize_name
+from signalpost.mapping.phone_numbers import normalize_phone
+
+Rule = Literal["drop", "hash", "send"]
+
+_NORMALISERS: Mapping[str, Callable[[str], str | None]] = {
+    "email": normalize_email,
+    "phone": partial(normalize_phone, country=None),
+    "firstname": normalize_name,
+    "lastname": normalize_name,
+    "birthday": partial(normalize_birthday, day_first=False, today=date.max),
+}
+_SEPARATORS = str.maketrans("", "", "_- ")
+
+
+def clean_property(name: str, value: object, rule: Rule, findings: Findings) -> object:
+    """Return the value that may be sent under this name; None when nothing may. Nulls are dropped at every depth."""
+    kind = _find_kind(name)
+    if kind is not None and value is not None:
+        return _apply(rule, kind, value, findings)
+    return clean_value(value, rule, findings)
+
+
+def clean_value(value: object, rule: Rule, findings: Findings) -> object:
+    """The same for a value whose name tells nothing: a text that is an e-mail address, and what lies inside it."""
+    if isinstance(value, str):
+        if "@" in value and normalize_email(value.strip()) is not None:
+            return _apply(rule, "email", value, findings)
+        return value
+    if isinstance(value, dict):
+        cleaned = {name: clean_property(name, below, rule, findings) for name, below in value.items()}
+        return {name: below for name, below in cleaned.items() if below is not None}
+    if isinstance(value, list):
+        return [kept for below in value if (kept := clean_value(below, rule, findings)) is not None]
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _find_kind(name: str) -> str | None:
+    kind = name.translate(_SEPARATORS).lower()
+    return kind if kind in _NORMALISERS else None
+
+
+def _apply(rule: Rule, kind: str, value: object, findings: Findings) -> object:
+    findings.warn("pii_in_properties")
+    if rule == "send":
+        return value
+    if rule == "drop" or isinstance(value, (bool, dict, list)):
+        return None
+    return hash_text(str(value), _NORMALISERS[kind])
+
+
+_QUERY_VALUE = re.compile(r"(?<==)[^&#]+")
+
+
+def build_event_source_url(url: object, findings: Findings) -> str | None:
+    """The address of the page; an e-mail address in its query is replaced by its SHA-256."""
+    if not isinstance(url, str) or not url:
+        return None
+    address, mark, query = url.partition("?")
+    if not mark or ("@" not in query and "%40" not in query):
+        return url
+    return address + mark + _QUERY_VALUE.sub(lambda found: _hash_if_email(found.group(), findings), query)
+
+
+def _hash_if_email(text: str, findings: Findings) -> str:
+    email = normalize_email(unquote_plus(text).strip())
+    if email is None:
+        return text
+    findings.warn("pii_in_properties")
+    return hash_value(email)

@@ -1,0 +1,229 @@
+"""Who did it, as Meta's user_data: the traits hashed, the external id, and what the browser told.
+
+Personal data in clear comes in here and leaves as SHA-256; only what Meta wants unhashed (IP address, user agent, fbc,
+fbp, lead id) leaves as it came. The event is not changed.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
+from types import MappingProxyType
+from typing import Any
+
+from signalpost.mapping.click_ids import find_fbc, find_fbp
+from signalpost.mapping.findings import Findings
+from signalpost.mapping.match_keys import (
+    CLEAR_EXTERNAL_ID,
+    HASHED_EXTERNAL_ID,
+    MATCH_KEYS,
+    Surroundings,
+    find_substitute,
+    hash_given,
+)
+from signalpost.mapping.normalize import read_text
+from signalpost.mapping.places import normalize_country
+from signalpost.model.results import Reason
+from signalpost.model.segment_event import JsonObject, SegmentEvent
+from signalpost.model.server_event import HashedValues, UserData
+
+_NOTHING: JsonObject = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class MatchOptions:
+    """What a destination's settings say about match keys.
+
+    external_id_field: dotted path from the root of the call that replaces userId and anonymousId.
+    hash_external_id: False sends the normalised id in clear, but never one that lies under context.traits.
+    default_phone_country: ISO alpha-2 for phone numbers whose country nothing else tells.
+    day_first_dates: whether "05-03-1995" is 5 March.
+    """
+
+    external_id_field: str | None = None
+    hash_external_id: bool = True
+    default_phone_country: str | None = None
+    day_first_dates: bool = False
+
+
+def build_user_data(event: SegmentEvent, options: MatchOptions, findings: Findings) -> UserData:
+    """Return the user_data of a Conversions API event. Bad values are left out and warned about."""
+    found: dict[str, Any] = _hash_match_keys(event, options, findings)
+    found["client_ip_address"] = _find_ip_address(event.context, findings)
+    found["client_user_agent"] = _find_user_agent(event.context)
+    found["fbc"] = find_fbc(event, findings)
+    found["fbp"] = find_fbp(event, findings)
+    return UserData(**found)
+
+
+def build_offline_user_data(
+    event: SegmentEvent, options: MatchOptions, lead_id: object, findings: Findings
+) -> UserData:
+    """Return the user_data of an Offline Conversions event: nothing of the browser's, but the lead id.
+
+    lead_id: as the call gives it, text or number; None when it gives none.
+    """
+    found: dict[str, Any] = _hash_match_keys(event, options, findings)
+    found["lead_id"] = _read_lead_id(lead_id, findings)
+    return UserData(**found)
+
+
+_TOO_WEAK_ALONE = (
+    frozenset({"ct", "country", "st", "zp", "ge", "client_user_agent"}),
+    frozenset({"db", "client_user_agent"}),
+    frozenset({"fn", "ge"}),
+    frozenset({"ln", "ge"}),
+)
+
+
+def check_enough_match_keys(user_data: UserData) -> Reason | None:
+    """Object when Meta would refuse the event for lack of match keys: none, or only some of one of the weak sets.
+
+    Source: Meta, "Best Practices" of the Conversions API; seen as error 2804050.
+    """
+    if user_data.external_id is not None or user_data.em is not None:
+        return None
+    present = _list_present(user_data)
+    return "insufficient_match_keys" if any(present <= weak for weak in _TOO_WEAK_ALONE) else None
+
+
+def check_enough_offline_match_keys(event: SegmentEvent, user_data: UserData) -> Reason | None:
+    """Object as for the Conversions API, and when an anonymousId is all there is: no store knows anybody by that."""
+    if not event.user_id and _list_present(user_data) == {"external_id"}:
+        return "insufficient_match_keys"
+    return check_enough_match_keys(user_data)
+
+
+def _list_present(user_data: UserData) -> set[str]:
+    return {key for key in UserData.__struct_fields__ if getattr(user_data, key)}
+
+
+def _hash_match_keys(event: SegmentEvent, options: MatchOptions, findings: Findings) -> dict[str, HashedValues]:
+    """Return em to external_id, those that are there. An address that is no object has no fields."""
+    traits = _find_object(event.context, "traits")
+    address = _find_object(traits, "address")
+    surroundings = _describe_surroundings(event, address, options, findings)
+    hashed: dict[str, HashedValues] = {}
+    for match_key in MATCH_KEYS:
+        place = address if match_key.is_in_address else traits
+        given = place.get(match_key.name)
+        if given is None:
+            given = find_substitute(match_key, place)
+            if given is None:
+                continue
+        values = hash_given(given, match_key, surroundings)
+        if values is not None:
+            hashed[match_key.key] = values
+    external_id = _find_external_id(event, options, surroundings)
+    if external_id is not None:
+        hashed["external_id"] = external_id
+    return hashed
+
+
+def _find_object(parent: JsonObject, name: str) -> JsonObject:
+    found = parent.get(name)
+    if isinstance(found, dict):  # what JSON gives; the wider question below is slow
+        return found
+    return found if isinstance(found, Mapping) else _NOTHING
+
+
+def _describe_surroundings(
+    event: SegmentEvent, address: JsonObject, options: MatchOptions, findings: Findings
+) -> Surroundings:
+    country = _find_country(address.get("country"))
+    phone_country = country
+    if country is None and options.default_phone_country:
+        phone_country = normalize_country(options.default_phone_country)
+    return Surroundings(country, phone_country, options.day_first_dates, event.received_at.date(), findings)
+
+
+def _find_country(given: object) -> str | None:
+    if isinstance(given, str):
+        return normalize_country(given)
+    if isinstance(given, list):
+        return next(
+            (country for value in given if isinstance(value, str) and (country := normalize_country(value))), None
+        )
+    return None
+
+
+def _find_external_id(event: SegmentEvent, options: MatchOptions, surroundings: Surroundings) -> HashedValues | None:
+    path = options.external_id_field
+    given = event.find_field(path) if path else event.user_id or event.anonymous_id
+    if given is None:
+        if path:
+            surroundings.findings.warn("external_id_missing")
+        return None
+    is_clear = not options.hash_external_id and not _is_below_traits(path)
+    return hash_given(given, CLEAR_EXTERNAL_ID if is_clear else HASHED_EXTERNAL_ID, surroundings)
+
+
+def _is_below_traits(path: str | None) -> bool:
+    return path is not None and f"{path}.".startswith(("context.traits.", "traits."))
+
+
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_PLAIN_PUBLIC_IPV4 = re.compile(
+    # First octets without a special range inside, which is nearly all of them; the rest take the long way.
+    rf"(?!(?:10|100|127|169|172|192|198|203)\.)(?:[1-9][0-9]?|1[0-9]{{2}}|2[01][0-9]|22[0-3])(?:\.{_OCTET}){{3}}"
+)
+_DOCUMENTATION_NETWORKS = tuple(
+    ip_network(network) for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+)
+_ADDRESS_CHARACTERS = 64
+_REMEMBERED_ADDRESSES = 4096
+
+
+def _find_ip_address(context: JsonObject, findings: Findings) -> str | None:
+    given = context.get("ip")
+    if given is None:
+        return None
+    if isinstance(given, str) and (_PLAIN_PUBLIC_IPV4.fullmatch(given) or _is_public(given[:_ADDRESS_CHARACTERS])):
+        return given
+    findings.warn("invalid_client_ip_address")
+    return None
+
+
+@lru_cache(_REMEMBERED_ADDRESSES)
+def _is_public(text: str) -> bool:
+    """Tell whether Meta can use the address. Documentation ranges pass, since tests and examples use them."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            return False
+        address = address.ipv4_mapped or address
+    is_documentation = any(address in network for network in _DOCUMENTATION_NETWORKS)
+    return is_documentation or (address.is_global and not address.is_multicast)
+
+
+_LIBRARY_AGENTS = (
+    "aiohttp/", "analytics-", "analytics.", "apache-httpclient/", "axios/", "curl/", "go-http-client/", "guzzlehttp/",
+    "java/", "node-fetch", "okhttp/", "python-requests/", "python-urllib/", "ruby", "segment-", "undici", "wget/",
+)  # fmt: skip
+
+
+def _find_user_agent(context: JsonObject) -> str | None:
+    """Return the browser's user agent as given; that of an HTTP library describes a server and would only mislead."""
+    agent = context.get("userAgent")
+    if not isinstance(agent, str) or not agent or agent.isspace():
+        return None
+    is_browser = agent.startswith("Mozilla/") or not agent.lower().startswith(_LIBRARY_AGENTS)
+    return agent if is_browser else None
+
+
+_LEAD_ID = re.compile("[0-9]+")
+
+
+def _read_lead_id(given: object, findings: Findings) -> str | None:
+    """Return the lead id as text, so that its 16 digits survive."""
+    if given is None:
+        return None
+    text = read_text(int(given) if isinstance(given, float) and given.is_integer() else given)
+    if text is not None and _LEAD_ID.fullmatch(text.strip()):
+        return text.strip()
+    findings.warn("invalid_lead_id")
+    return None

@@ -1,0 +1,1 @@
+"""HTTP to Meta: the Conversions API and nothing else."""

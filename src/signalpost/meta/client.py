@@ -1,0 +1,77 @@
+"""One request to the Conversions API: its address, its time limit, and what came back as an outcome.
+
+The token travels in a header only, so that no address ever holds it. Redirects are never followed: the token would
+travel along. Proxies named in the environment are not used.
+"""
+
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from signalpost.meta.requests import build_body
+from signalpost.meta.response import classify
+from signalpost.model.delivery import Batch, Outcome, Target, Unavailable
+
+CONNECT_SECONDS = 3
+TOTAL_SECONDS = 10
+MAX_ANSWER_BYTES = 1 << 20
+MAX_CONNECTIONS = 64
+
+
+class MetaClient:
+    """Sends batches to one Graph API host. Use as an async context manager inside the event loop that will send."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
+            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, batch: Batch, target: Target) -> Outcome:
+        """Make one attempt for a batch; every kind of trouble is an outcome, not an exception.
+
+        A time-out after the request was sent is ambiguous: Meta may have processed it.
+        """
+        if self._session is None:
+            msg = "MetaClient is used outside of `async with`"
+            raise RuntimeError(msg)
+        headers = {
+            "Authorization": f"Bearer {target.access_token.get_secret_value()}",
+            "Content-Type": "application/json",
+        }
+        url = f"{self._base_url}/{target.api_version}/{target.dataset_id}/events"
+        try:
+            async with self._session.post(
+                url, data=build_body(batch, target), headers=headers, allow_redirects=False
+            ) as response:
+                body = await _read_at_most(response.content, MAX_ANSWER_BYTES)
+                return classify(response.status, response.headers, body, len(batch.events))
+        except TimeoutError:
+            return Unavailable(f"no answer within {TOTAL_SECONDS} seconds")
+        except (aiohttp.ClientError, OSError) as error:
+            # The exception's own text can hold header values; its type says enough.
+            return Unavailable(f"no answer: {type(error).__name__}")
+
+
+async def _read_at_most(stream: aiohttp.StreamReader, limit: int) -> bytes:
+    """The body, or b"" when it is longer than any answer of Meta's."""
+    body = bytearray()
+    async for chunk in stream.iter_any():
+        body += chunk
+        if len(body) > limit:
+            return b""
+    return bytes(body)

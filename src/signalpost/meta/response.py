@@ -1,0 +1,139 @@
+"""What Meta's answer means. The body beats the HTTP status, codes decide, and texts never do: Meta localises them.
+
+Source: Graph API, "Handling Errors" and "Error Reference"; Marketing API, "Rate Limiting"; Meta publishes no list of
+the Conversions API's own errors, so their rows are what has been observed and reported.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from signalpost.meta.wait import find_wait_seconds
+from signalpost.model.delivery import (
+    Accepted,
+    Outcome,
+    PauseReason,
+    Rejected,
+    Throttled,
+    Unauthorized,
+    Unavailable,
+    Unclear,
+)
+
+
+class GraphError(msgspec.Struct, frozen=True):
+    """The `error` object of an answer. Everything but the numbers is for people only."""
+
+    code: int = 0
+    error_subcode: int = 0
+    is_transient: bool = False
+    message: str = ""
+    error_user_title: str | None = None
+    error_user_msg: str | None = None
+    fbtrace_id: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Meta's code, and its subcode when there is one, as "100/2804003"."""
+        return f"{self.code}/{self.error_subcode}" if self.error_subcode else str(self.code)
+
+    @property
+    def detail(self) -> str:
+        """What Meta says to a person, after its numbers."""
+        said = ": ".join(text for text in (self.error_user_title, self.error_user_msg) if text) or self.message
+        return f"{self.label} {said}".strip()
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    error: GraphError | msgspec.UnsetType = msgspec.UNSET
+    events_received: int | msgspec.UnsetType = msgspec.UNSET
+    fbtrace_id: str | None = None
+
+
+Treatment = Literal["throttle", "retry"] | PauseReason
+
+GRAPH_ERRORS: Mapping[int | tuple[int, int], Treatment] = {
+    368: "blocked",  # blocked for policy violations, even when called transient
+    190: "token",  # the token is invalid, expired or revoked, whatever the subcode
+    102: "token",  # session key invalid
+    104: "token",  # the token needs an appsecret_proof
+    2500: "token",  # an active access token must be used
+    10: "permission",  # the application lacks a permission
+    3: "permission",  # the application lacks the capability
+    803: "dataset",  # the id does not exist
+    (100, 33): "dataset",  # the id does not exist or the token may not see it
+    (100, 2804118): "dataset",  # the dataset is not linked
+    (100, 2804131): "dataset",
+    (100, 2804132): "dataset",
+    2635: "api_version",  # the version has ended
+    4: "throttle",  # application request limit
+    17: "throttle",  # user request limit
+    32: "throttle",  # page request limit
+    341: "throttle",  # temporary application limit
+    613: "throttle",  # calls to this API have exceeded the rate limit
+    1: "retry",  # unknown error
+    2: "retry",  # service temporarily unavailable
+    5000: "retry",
+    21009: "retry",
+}
+"""Code, or code and subcode, -> what is done about it. What stands in no row is an objection to the data."""
+
+_PERMISSION_CODES = range(200, 300)
+_BUSINESS_USE_CASE_LIMITS = range(80000, 80015)
+
+_decoder = msgspec.json.Decoder(_Answer)
+
+
+def classify(status: int, headers: Mapping[str, str], body: bytes, events_sent: int) -> Outcome:
+    """Turn one answer into an outcome; `headers` are looked up in any case. Pure."""
+    answer = _read_answer(body)
+    if answer is None or answer.error is msgspec.UNSET:
+        return _classify_without_error(status, headers, answer, events_sent)
+    error = answer.error
+    match _find_treatment(status, error):
+        case "throttle":
+            return Throttled(find_wait_seconds(headers), error.detail)
+        case "retry":
+            return Unavailable(error.detail)
+        case None:
+            return Rejected(error.label, error.detail, error.fbtrace_id)
+        case reason:
+            return Unauthorized(reason, error.detail, error.fbtrace_id)
+
+
+def _read_answer(body: bytes) -> _Answer | None:
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def _classify_without_error(
+    status: int, headers: Mapping[str, str], answer: _Answer | None, events_sent: int
+) -> Outcome:
+    if status == 429:
+        return Throttled(find_wait_seconds(headers), "HTTP 429")
+    if status == 413:
+        return Rejected("too_large", "HTTP 413: the request is too large")
+    if 300 <= status < 400:
+        return Unauthorized(
+            "unknown_error", f"HTTP {status}: Meta's address answers with a redirect, which is not followed"
+        )
+    if answer is None or not 200 <= status < 300:
+        return Unavailable(f"HTTP {status} without a readable answer")
+    received = answer.events_received
+    if received is not msgspec.UNSET and received < events_sent:
+        return Unclear(received, answer.fbtrace_id)
+    return Accepted(answer.fbtrace_id)
+
+
+def _find_treatment(status: int, error: GraphError) -> Treatment | None:
+    treatment = GRAPH_ERRORS.get((error.code, error.error_subcode)) or GRAPH_ERRORS.get(error.code)
+    if treatment is None and error.code in _PERMISSION_CODES:
+        treatment = "permission"
+    if treatment is None and (error.code in _BUSINESS_USE_CASE_LIMITS or status == 429):
+        treatment = "throttle"
+    if treatment is None and (error.is_transient or error.code < 0 or status == 408 or status >= 500):
+        treatment = "retry"
+    return treatment

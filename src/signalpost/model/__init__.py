@@ -1,0 +1,1 @@
+"""What flows through the gateway: frozen data. Parses and serialises, decides nothing."""

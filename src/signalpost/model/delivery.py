@@ -1,0 +1,188 @@
+"""The words that ingest, queue, deliver and meta share: what is put, what waits, where it goes, what Meta answered."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from pydantic import SecretStr
+
+from signalpost.model.ids import DatasetId, DestinationId, MessageId, SourceId
+
+State = Literal["pending", "delivered", "filtered", "rejected", "expired", "erased"]
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """A server event that is to be queued.
+
+    event_time: whole seconds. expires_at: the last second in which Meta takes the event.
+    payload: exactly the JSON bytes of the server event.
+    """
+
+    destination_id: DestinationId
+    dataset_id: DatasetId
+    event_name: str
+    event_id: str
+    event_time: int
+    expires_at: int
+    payload: bytes
+
+
+class DiscardedEvent(msgspec.Struct, frozen=True):
+    """A result that ends at once: filtered (a count is left) or rejected (a dead letter is left, payload hashed).
+
+    destination_id: None when the source has no destination. reason: the exact rule within the code's family.
+    """
+
+    state: Literal["filtered", "rejected"]
+    code: str
+    reason: str
+    event_name: str
+    destination_id: DestinationId | None = None
+    dataset_id: DatasetId | None = None
+    event_id: str = ""
+    event_time: int = 0
+    payload: bytes | None = None
+
+
+class AcceptedCall(msgspec.Struct, frozen=True):
+    """One valid call with everything that mapping made of it; at least one event or discarded event."""
+
+    source_id: SourceId
+    message_id: MessageId
+    received_at: datetime
+    events: tuple[NewEvent, ...] = ()
+    discarded: tuple[DiscardedEvent, ...] = ()
+
+
+class RefusedCall(msgspec.Struct, frozen=True):
+    """A call that was no valid Segment call: only counted, never stored."""
+
+    source_id: SourceId
+    code: str
+
+
+class PutReceipt(msgspec.Struct, frozen=True):
+    """What became durable: for each call given to `put`, whether its messageId had been seen before."""
+
+    is_duplicate: tuple[bool, ...]
+
+
+class QueuedEvent(msgspec.Struct, frozen=True):
+    """A leased event. `id` is the queue's own handle; `attempts` counts the requests already charged to it.
+
+    last_outcome: the detail of its latest retry, "" before the first.
+    """
+
+    id: int
+    source_id: SourceId
+    message_id: MessageId
+    destination_id: DestinationId
+    dataset_id: DatasetId
+    event_name: str
+    event_id: str
+    event_time: int
+    expires_at: int
+    received_at: datetime
+    attempts: int
+    payload: bytes
+    last_outcome: str = ""
+
+    @property
+    def is_unclear(self) -> bool:
+        """True when its latest attempt was answered with success and too small a count."""
+        return self.last_outcome.startswith("unclear")
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Events that travel in one request: one destination, one dataset."""
+
+    destination_id: DestinationId
+    dataset_id: DatasetId
+    events: tuple[QueuedEvent, ...]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where one request goes. Found at send time, so that a new token also serves the events that already wait."""
+
+    dataset_id: DatasetId
+    access_token: SecretStr
+    api_version: str
+    test_event_code: str | None = None
+    upload_tag: str | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """Meta took the whole request."""
+
+    fbtrace_id: str | None = None
+
+
+class Unclear(msgspec.Struct, frozen=True):
+    """Meta answered with success but counted fewer events than were sent."""
+
+    events_received: int
+    fbtrace_id: str | None = None
+
+
+class Throttled(msgspec.Struct, frozen=True):
+    """Meta asks us to slow down. wait_seconds: as its headers say, None when they say nothing."""
+
+    wait_seconds: float | None
+    detail: str
+
+
+class Unavailable(msgspec.Struct, frozen=True):
+    """No usable answer; the request may or may not have been processed."""
+
+    detail: str
+
+
+PauseReason = Literal["token", "permission", "dataset", "api_version", "blocked", "unknown_error"]
+
+
+class Unauthorized(msgspec.Struct, frozen=True):
+    """The destination itself is at fault (token, permission, dataset, version, policy), not the events."""
+
+    reason: PauseReason
+    detail: str
+    fbtrace_id: str | None = None
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """Meta refuses the request because of its data. code: Meta's code/subcode, or "too_large" or "unknown"."""
+
+    code: str
+    detail: str
+    fbtrace_id: str | None = None
+
+
+Outcome = Accepted | Unclear | Throttled | Unavailable | Unauthorized | Rejected
+
+
+class DeadReason(msgspec.Struct, frozen=True):
+    """Why an event became a dead letter: our code's family, the exact rule or Meta's code/subcode, and a sentence."""
+
+    code: str
+    reason: str
+    detail: str = ""
+    fbtrace_id: str | None = None
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """One rejected event as it can be looked at; the payload is the hashed server event, when there is one."""
+
+    id: int
+    source_id: SourceId
+    message_id: MessageId
+    destination_id: DestinationId
+    dataset_id: DatasetId | None
+    event_name: str
+    event_id: str
+    event_time: int
+    rejected_at: datetime
+    code: str
+    reason: str
+    detail: str
+    fbtrace_id: str | None
+    attempts: int
+    payload: bytes | None

@@ -1,0 +1,18 @@
+"""The exceptions. What can be expected (a bad call, a discarded event, Meta's refusal) is a value and not here.
+
+SignalpostError
+├── ConfigError         a setting is wrong: says which, why, and what would be right
+└── QueueUnavailable    nothing was stored and nothing may be acknowledged; try again later
+"""
+
+
+class SignalpostError(Exception):
+    """Anything that stops Signalpost from doing its work; the message is written for the operator."""
+
+
+class ConfigError(SignalpostError):
+    """The configuration can't be used. The message names the key, the fault and the remedy; it never shows a secret."""
+
+
+class QueueUnavailable(SignalpostError):
+    """The queue could not make a change durable. Nothing of the request may be acknowledged."""

@@ -1,0 +1,1 @@
+"""The durable queue between accepting a call and delivering its events."""

@@ -1,0 +1,227 @@
+"""How a request's calls become rows. Many requests share one transaction and, all together, one statement per table.
+
+Few statements are what makes this fast: the thread that writes gives up the interpreter's lock at each one and may wait
+5 ms to get it back from a busy event loop. A statement per row would wait that long for every event.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import apsw
+import msgspec
+
+from signalpost.model.delivery import AcceptedCall, DiscardedEvent, NewEvent, PutReceipt, RefusedCall
+from signalpost.model.ids import DestinationId
+from signalpost.queue.checksums import build_checksum
+from signalpost.queue.instants import to_milliseconds
+from signalpost.queue.ledger import EventState, LedgerKey, add_counts
+from signalpost.queue.seen_calls import SeenCalls, build_call_digest
+
+# A discarded event does not say until when Meta would take it, so a dead letter of it gets Meta's shortest limit.
+_SHORTEST_AGE_LIMIT_SECONDS: Final = int(timedelta(days=7).total_seconds())
+
+# Queue events under consecutive ids.
+_INSERT_EVENTS: Final = """
+    INSERT INTO queued_events (id, source_id, message_id, received_at, destination_id, dataset_id, event_name, event_id,
+        event_time, expires_at, checksum)
+    SELECT ?1 + key, value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8,
+        unhex(value->>9)
+    FROM jsonb_each(?2)"""
+
+# Keep what mapping rejected, under consecutive ids.
+_INSERT_DEAD_LETTERS: Final = """
+    INSERT INTO dead_letters (id, rejected_at, source_id, message_id, received_at, destination_id, dataset_id,
+        event_name, event_id, event_time, expires_at, checksum, code, reason)
+    SELECT ?1 + key, ?3, value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7,
+        value->>8, unhex(value->>9), value->>10, value->>11
+    FROM jsonb_each(?2)"""
+
+# Store payloads under consecutive ids; a carray counts its rows from 1.
+_INSERT_PAYLOADS: Final = "INSERT INTO payloads SELECT ?1 - 1 + rowid, value FROM carray(?2)"
+
+# Append to the log of calls seen.
+_INSERT_DEDUPE_KEYS: Final = "INSERT INTO dedupe_keys (seen_at, digests) VALUES (?, ?)"
+
+# Find the id after the last one that is in use.
+_FIND_NEXT_ID: Final = """
+    SELECT 1 + max((SELECT coalesce(max(id), 0) FROM queued_events), (SELECT coalesce(max(id), 0) FROM dead_letters),
+        (SELECT coalesce(max(id), 0) FROM payloads))"""
+
+_EventRow = tuple[str, str, int, str, str, str, str, int, int, str]
+_DeadRow = tuple[str, str, int, str, str | None, str, str, int, int, str | None, str, str]
+
+
+class _PreparedCall(msgspec.Struct):
+    """One call as rows, without the ids, which only the writer knows."""
+
+    source_id: str
+    digest: bytes
+    events: list[_EventRow]
+    payloads: list[bytes]
+    dead_letters: list[tuple[_DeadRow, bytes | None]]
+    counts: list[LedgerKey]
+
+
+class PreparedPut(msgspec.Struct):
+    """One request as rows. `size` is what it adds to a transaction."""
+
+    calls: list[_PreparedCall]
+    refused: Counter[LedgerKey]
+    size: int
+
+
+class StoredPut(msgspec.Struct):
+    """What became of a request: the receipt, and how many events each destination can lease now."""
+
+    receipt: PutReceipt
+    arrived: dict[DestinationId, int]
+
+
+def prepare_put(calls: Sequence[AcceptedCall], refused: Sequence[RefusedCall]) -> PreparedPut:
+    """Build the rows. The caller does it, since hashing a large payload gives up the interpreter's lock too."""
+    prepared = [_prepare_call(call) for call in calls]
+    return PreparedPut(
+        calls=prepared,
+        refused=Counter((call.source_id, "", "", "call_invalid", call.code) for call in refused),
+        size=sum(len(call.counts) for call in prepared) + 1,
+    )
+
+
+def _prepare_call(call: AcceptedCall) -> _PreparedCall:
+    source_id, message_id, received_at = call.source_id, call.message_id, to_milliseconds(call.received_at)
+    return _PreparedCall(
+        source_id=source_id,
+        digest=build_call_digest(source_id, message_id),
+        events=[_build_event_row(source_id, message_id, received_at, event) for event in call.events],
+        payloads=[event.payload for event in call.events],
+        dead_letters=[
+            (_build_dead_row(source_id, message_id, received_at, event), event.payload)
+            for event in call.discarded
+            if event.state == "rejected"
+        ],
+        counts=[(source_id, event.destination_id, event.event_name, "accepted", "") for event in call.events]
+        + [key for event in call.discarded for key in _build_discard_counts(source_id, event)],
+    )
+
+
+def _build_event_row(source_id: str, message_id: str, received_at: int, event: NewEvent) -> _EventRow:
+    destination_id, dataset_id, event_id = event.destination_id, event.dataset_id, event.event_id
+    event_time, expires_at = event.event_time, event.expires_at
+    checksum = build_checksum(destination_id, dataset_id, event_id, event_time, expires_at, payload=event.payload)
+    return (
+        source_id,
+        message_id,
+        received_at,
+        destination_id,
+        dataset_id,
+        event.event_name,
+        event_id,
+        event_time,
+        expires_at,
+        checksum.hex(),
+    )
+
+
+def _build_dead_row(source_id: str, message_id: str, received_at: int, event: DiscardedEvent) -> _DeadRow:
+    destination_id, event_time = event.destination_id or "", event.event_time
+    expires_at = event_time + _SHORTEST_AGE_LIMIT_SECONDS
+    checksum = None
+    if event.payload is not None:
+        checksum = build_checksum(
+            destination_id, event.dataset_id, event.event_id, event_time, expires_at, payload=event.payload
+        ).hex()
+    return (
+        source_id,
+        message_id,
+        received_at,
+        destination_id,
+        event.dataset_id,
+        event.event_name,
+        event.event_id,
+        event_time,
+        expires_at,
+        checksum,
+        event.code,
+        event.reason,
+    )
+
+
+def _build_discard_counts(source_id: str, event: DiscardedEvent) -> list[LedgerKey]:
+    destination_id, state = event.destination_id or "", event.state
+    accepted: EventState = "accepted"
+    return [
+        (source_id, destination_id, event.event_name, accepted, ""),
+        (source_id, destination_id, event.event_name, state, event.code),
+    ]
+
+
+class PutStore:
+    """Writes groups of requests. Lives in the write thread: it alone gives ids and knows which calls were seen."""
+
+    def __init__(self, connection: apsw.Connection, seen: SeenCalls, now: Callable[[], datetime]) -> None:
+        self._connection = connection
+        self._seen = seen
+        self._now = now
+        self._next_id: int = connection.execute(_FIND_NEXT_ID).get
+
+    def store(self, puts: Sequence[PreparedPut]) -> list[StoredPut]:
+        """Write a group inside the open transaction. A rollback may leave a gap in the ids, which nobody minds."""
+        group = _Group()
+        stored = [self._add(put, group) for put in puts]
+        now_ms = to_milliseconds(self._now())
+        first_id, first_dead = self._next_id, self._next_id + len(group.events)
+        self._next_id = first_dead + len(group.dead_letters)
+        if group.events:
+            self._connection.execute(_INSERT_EVENTS, (first_id, _to_json(group.events)))
+        # Those with a payload come first, so that theirs follow the events' payloads without a gap.
+        group.dead_letters.sort(key=lambda dead: dead[1] is None)
+        payloads = group.payloads + [payload for _, payload in group.dead_letters if payload is not None]
+        if payloads:
+            self._connection.execute(_INSERT_PAYLOADS, (first_id, apsw.carray(tuple(payloads))))
+        if group.dead_letters:
+            rows = _to_json([row for row, _ in group.dead_letters])
+            self._connection.execute(_INSERT_DEAD_LETTERS, (first_dead, rows, now_ms))
+        if group.digests:
+            self._connection.execute(_INSERT_DEDUPE_KEYS, (now_ms, b"".join(group.digests)))
+        add_counts(self._connection, now_ms // 60_000, group.counts)
+        return stored
+
+    def _add(self, put: PreparedPut, group: "_Group") -> StoredPut:
+        """Add a request's rows to the group's, without those of calls that were seen before."""
+        is_duplicate: list[bool] = []
+        first_event = len(group.events)
+        for call in put.calls:
+            is_new = self._seen.learn(call.digest)
+            is_duplicate.append(not is_new)
+            if is_new:
+                group.add(call)
+            else:
+                group.counts[call.source_id, "", "", "call_duplicate", ""] += 1
+        group.counts.update(put.refused)
+        arrived = Counter(DestinationId(row[3]) for row in group.events[first_event:])
+        return StoredPut(receipt=PutReceipt(is_duplicate=tuple(is_duplicate)), arrived=arrived)
+
+
+class _Group:
+    """The rows of all requests that share a transaction."""
+
+    def __init__(self) -> None:
+        self.events: list[_EventRow] = []
+        self.payloads: list[bytes] = []
+        self.dead_letters: list[tuple[_DeadRow, bytes | None]] = []
+        self.digests: list[bytes] = []
+        self.counts: Counter[LedgerKey] = Counter()
+
+    def add(self, call: _PreparedCall) -> None:
+        self.digests.append(call.digest)
+        self.events += call.events
+        self.payloads += call.payloads
+        self.dead_letters += call.dead_letters
+        self.counts.update(call.counts)
+        self.counts[call.source_id, "", "", "call_accepted", ""] += 1
+
+
+def _to_json(rows: Sequence[_EventRow] | Sequence[_DeadRow]) -> str:
+    return msgspec.json.encode(rows).decode()

@@ -1,0 +1,152 @@
+"""The composition root: picks the queue, builds the parts, starts and stops them in order.
+
+Start: folder, ports, queue, workers, listeners. Stop: refuse calls, finish requests, stop leasing, finish sends, close
+the queue. So nothing is accepted that can't be stored, and nothing stored is left half settled.
+"""
+
+import asyncio
+import importlib.metadata
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from signalpost.catalog import Catalog
+from signalpost.config import Config, build_destinations, build_sources
+from signalpost.console.app import ConsoleParts, build_console_app
+from signalpost.data_folder import DataFolder
+from signalpost.deliver.batches import BatchLimits
+from signalpost.deliver.worker import DeliveryParts, Worker, WorkerSettings
+from signalpost.history import History
+from signalpost.ingest.decode import Limits
+from signalpost.ingest.intake import Intake
+from signalpost.ingest.routes import TrackingApi, build_tracking_app
+from signalpost.listener import Listener, bind
+from signalpost.meta.client import MetaClient
+from signalpost.model.errors import QueueUnavailable
+from signalpost.model.ids import DestinationId
+from signalpost.queue.interface import Queue
+from signalpost.queue.sqlite import SqliteQueue
+from signalpost.telemetry import Telemetry
+
+_PRUNE_SECONDS = 3_600
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Draining:
+    """Whether the gateway is on its way down."""
+
+    is_draining: bool = False
+
+    def find_unreadiness(self) -> str | None:
+        """Why calls are not taken now, or None."""
+        return "draining" if self.is_draining else None
+
+
+class Service:
+    """A running gateway. Built by `running_service`."""
+
+    def __init__(
+        self, config: Config, catalog: Catalog, queue: Queue, history: History, delivery: DeliveryParts
+    ) -> None:
+        self.catalog = catalog
+        self.queue = queue
+        self.history = history
+        self.tracking_url = ""
+        self.console_url = ""
+        self._delivery = delivery
+        self._settings = _build_worker_settings(config)
+        self._workers: dict[DestinationId, Worker] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start_workers(self) -> None:
+        """One worker for each destination that has none yet."""
+        for destination in self.catalog.destinations:
+            if destination.id not in self._workers:
+                worker = Worker(destination.id, self._delivery, self._settings)
+                self._workers[destination.id] = worker
+                self._running.add(asyncio.create_task(worker.run()))
+
+    async def stop_workers(self) -> None:
+        """Return when every send in flight has been settled."""
+        for worker in self._workers.values():
+            worker.stop()
+        await asyncio.gather(*self._running)
+
+    def reload(self, config: Config, folder: Path) -> None:
+        """Put the sources and destinations of a changed file in force; paused destinations are tried again."""
+        destinations = build_destinations(config, folder)
+        self.catalog.replace(build_sources(config, destinations), destinations, config.meta.api_version)
+        self.start_workers()
+
+
+@asynccontextmanager
+async def running_service(config: Config, folder: Path = Path()) -> AsyncIterator[Service]:
+    """Run the gateway while entered. `folder`: where the configuration's relative secret files lie.
+
+    Raises ConfigError, AlreadyRunning, DataFolderUnusable or AddressUnavailable before anything is accepted.
+    """
+    destinations = build_destinations(config, folder)
+    catalog = Catalog(build_sources(config, destinations), destinations, config.meta.api_version)
+    telemetry, history, draining = Telemetry(), History(), Draining()
+    async with AsyncExitStack() as stack:
+        data_folder = stack.enter_context(DataFolder(config.server.data_dir))
+        server = config.server
+        tracking_socket = stack.enter_context(bind(server.host, server.port, "server.port"))
+        console_socket = stack.enter_context(bind(server.console_host, server.console_port, "server.console_port"))
+        queue = SqliteQueue.open(data_folder.path, now=_now)
+        stack.push_async_callback(queue.close)
+        meta = await stack.enter_async_context(MetaClient(config.meta.base_url))
+        delivery = DeliveryParts(
+            queue=queue,
+            send=meta.send,
+            find_target=catalog.find_target,
+            wait_for_change=catalog.wait_for_change,
+            history=history,
+            telemetry=telemetry,
+            now=_now,
+        )
+        service = Service(config, catalog, queue, history, delivery)
+        service.start_workers()
+        stack.push_async_callback(service.stop_workers)
+        pruning = asyncio.create_task(_prune_hourly(queue, telemetry))
+        stack.callback(pruning.cancel)
+
+        version = importlib.metadata.version("signalpost")
+        parts = ConsoleParts(version, queue, catalog, telemetry, draining.find_unreadiness)
+        console = Listener(build_console_app(parts), console_socket)
+        await console.start()
+        stack.push_async_callback(console.stop)
+        limits = Limits(**config.limits.model_dump())
+        api = TrackingApi(catalog, Intake(queue, history, telemetry), limits, telemetry, draining.find_unreadiness)
+        tracking = Listener(build_tracking_app(api), tracking_socket)
+        await tracking.start()
+        stack.push_async_callback(tracking.stop)
+        service.tracking_url, service.console_url = tracking.url, console.url
+        try:
+            yield service
+        finally:
+            draining.is_draining = True
+
+
+async def _prune_hourly(queue: Queue, telemetry: Telemetry) -> None:
+    while True:
+        try:
+            await queue.prune()
+        except QueueUnavailable as trouble:
+            telemetry.queue_unavailable(str(trouble))
+        await asyncio.sleep(_PRUNE_SECONDS)
+
+
+def _build_worker_settings(config: Config) -> WorkerSettings:
+    delivery = config.delivery
+    return WorkerSettings(
+        batch=BatchLimits(max_events=delivery.max_batch_events, max_bytes=delivery.max_batch_bytes),
+        batches_in_flight=delivery.batches_in_flight,
+        linger=timedelta(seconds=delivery.linger_seconds),
+    )

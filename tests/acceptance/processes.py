@@ -1,0 +1,107 @@
+"""Real processes over real sockets: the gateway and the local Meta as an operator starts them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+WRITE_KEY = "wk_test_0123456789abcdef"
+PIXEL_ID = "1234567890"
+
+
+@dataclass
+class Program:
+    """A started `signalpost` command that has announced its addresses."""
+
+    process: subprocess.Popen[str]
+    announced: Mapping[str, Any]
+
+    def kill(self) -> None:
+        """SIGKILL: the process gets no chance to finish anything."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+
+def start(*arguments: str, folder: Path, environment: Mapping[str, str] | None = None) -> Program:
+    """Start a command with --json and wait for the line that says it is ready."""
+    with (folder / f"{arguments[0]}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "signalpost", *arguments, "--json"],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            text=True,
+        )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        process.wait()
+        raise AssertionError((folder / f"{arguments[0]}.log").read_text())
+    return Program(process, json.loads(line))
+
+
+@contextmanager
+def running(*arguments: str, folder: Path) -> Iterator[Program]:
+    """A command that is stopped at the end."""
+    program = start(*arguments, folder=folder)
+    try:
+        yield program
+    finally:
+        if program.process.poll() is None:
+            program.stop()
+        if program.process.stdout is not None:
+            program.process.stdout.close()
+
+
+def write_configuration(folder: Path, meta_url: str, *, port: int = 0, more: str = "") -> Path:
+    """A gateway with one source and one destination whose Meta is at `meta_url`."""
+    file = folder / "signalpost.toml"
+    file.write_text(
+        f"""
+        [server]
+        host = "127.0.0.1"
+        port = {port}
+        console_port = 0
+        data_dir = "{folder / "data"}"
+
+        [meta]
+        base_url = "{meta_url}"
+
+        [delivery]
+        linger_seconds = 0.05
+
+        [[sources]]
+        name = "website"
+        write_keys = ["{WRITE_KEY}"]
+        destinations = ["main-pixel"]
+
+        [[destinations]]
+        name = "main-pixel"
+        type = "facebook-conversions-api"
+        pixel_id = "{PIXEL_ID}"
+        access_token = "EMULATOR_TOKEN"
+        {more}
+        """
+    )
+    return file
+
+
+def read_json(url: str) -> Any:
+    """What a GET answers."""
+    response = requests.get(url, timeout=10)
+    response.raise_for_status()
+    return response.json()
