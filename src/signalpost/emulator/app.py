@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 from signalpost.emulator.connection import OpenConnectionProtocol
 from signalpost.emulator.control import build_control_routes
 from signalpost.emulator.faults import FaultPlan
-from signalpost.emulator.graph import build_graph_routes
+from signalpost.emulator.graph import build_events_route, build_unknown_path_route
 from signalpost.emulator.pages import STATIC_FOLDER, build_page_routes
 from signalpost.emulator.profiles import Profile
 from signalpost.emulator.state import Emulator
@@ -66,10 +66,12 @@ def build_app(settings: EmulatorSettings) -> Starlette:
     emulator = Emulator(profile=settings.profile, keep=settings.keep, seed=settings.seed, faults=settings.faults)
     app = Starlette(
         routes=[
+            # First, because nearly every request is for it and the routes are tried in this order.
+            build_events_route(emulator),
             *build_control_routes(emulator),
             *build_page_routes(emulator),
             Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
-            *build_graph_routes(emulator),
+            build_unknown_path_route(emulator),
         ]
     )
     app.state.emulator = emulator

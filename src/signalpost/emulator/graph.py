@@ -17,12 +17,13 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
-def build_graph_routes(emulator: Emulator) -> list[Route]:
-    """Return the routes; the last one takes every path, so they belong at the end of the table."""
-    return [
-        Route("/{version}/{dataset_id}/events", _build_events_endpoint(emulator), methods=["POST"]),
-        Route("/{rest:path}", _build_unknown_path_endpoint(emulator), methods=ALL_METHODS),
-    ]
+def build_events_route(emulator: Emulator) -> Route:
+    return Route("/{version}/{dataset_id}/events", _build_events_endpoint(emulator), methods=["POST"])
+
+
+def build_unknown_path_route(emulator: Emulator) -> Route:
+    """Return the route that takes every path, so it belongs at the end of the table."""
+    return Route("/{rest:path}", _build_unknown_path_endpoint(emulator), methods=ALL_METHODS)
 
 
 def _build_events_endpoint(emulator: Emulator) -> Endpoint:
