@@ -1,4 +1,4 @@
-# Signalpost's everyday commands. Each sets up what it needs in .venv, once: nothing to install by hand but Python and make.
+# Signalpost's everyday commands. Each sets up what it needs in .venv, once; only Python and make must be there.
 #   PYTHON=python3.12   the Python to make .venv with          ONCE=1      `make demo` ends when every call has arrived
 #   ARGS="-k fbc"       more arguments for pytest              UPGRADE=1   `make requirements` takes the newest versions
 
@@ -26,7 +26,9 @@ check: browser ## everything a change must pass: format, lint, types, imports, d
 	$(BIN)/python -m pytest --quiet $(ARGS)
 
 bench: .venv/.dev ## run the benchmarks
-	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done
+	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do \
+		$(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; \
+	done
 
 format: .venv/.dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --quiet --fix-only
@@ -41,7 +43,7 @@ changelog: .venv/.demo ## turn the fragments of changelog.d into a section of CH
 clean: ## remove .venv and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist build
 
-# .venv/.demo holds what the demo needs, .venv/.dev that and the tools. Each stamp is renewed when what it depends on changes.
+# .venv/.demo: what the demo needs is there; .venv/.dev: that and the tools. Done again when what they depend on changes.
 .venv/.demo .venv/.dev: .venv/.%: pyproject.toml requirements/%.txt scripts/set-up.sh
 	@sh scripts/set-up.sh $*
 

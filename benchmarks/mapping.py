@@ -1,7 +1,7 @@
 """How fast one process maps: JSON bytes in, JSON bytes out, against a floor measured in the same run.
 
-The floor is what no mapping can do without: decode the call, hash eleven values, encode a result of the same size. Both are
-timed in turns over the same events, so that a busy machine slows both: the ratio carries over.
+The floor is what no mapping can do without: decode the call, hash eleven values, encode a result of the same size. Both
+are timed in turns over the same events, so that a busy machine slows both: the ratio carries over.
 """
 
 import statistics

@@ -9,13 +9,13 @@ _LAST_NAMES = ("Bloggs", "O'Connor", "Smith", "Okafor", "García", "Nilsson", "W
 _CITIES = ("London", "New York", "St. Louis", "São Paulo", "Berlin", "Austin", "Leeds", "Lyon", "Oslo", "Madrid")
 
 
-def build_call(number: int) -> dict[str, Any]:
+def build_call(number: int, timestamp: str = "2026-11-21T11:59:58.250Z") -> dict[str, Any]:
     """An Order Completed of about 1.2 KB with ten traits; e-mail, phone, ids and order differ from call to call."""
     return {
         "type": "track",
         "messageId": f"bench-{number:012d}",
-        "timestamp": "2026-11-21T11:59:58.250Z",
-        "sentAt": "2026-11-21T11:59:59.000Z",
+        "timestamp": timestamp,
+        "sentAt": timestamp,
         "userId": f"user-{number}",
         "anonymousId": f"anonymous-{number}",
         "event": "Order Completed",

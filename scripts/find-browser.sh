@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sees to it that the browser tests find Chromium, and what Playwright needs to drive it. Without them pytest skips those tests.
+# Sees to it that the browser tests find Chromium and what Playwright needs to drive it; without, pytest skips those tests.
 cd "$(dirname "$0")/.."
 
 command -v chromium > /dev/null && .venv/bin/python -m playwright --version > /dev/null 2>&1 && exit

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints the Python to make .venv with: $PYTHON, else the newest supported one on the PATH, those that can make a venv first.
+# Prints the Python to make .venv with: $PYTHON, else the newest supported one on the PATH, if possible with venv.
 set -eu
 
 supported='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'
@@ -15,6 +15,6 @@ done
 if [ -n "${PYTHON:-}" ]; then
     echo "PYTHON=$PYTHON is not a Python from 3.11 to 3.14." >&2
 else
-    echo "Signalpost needs Python 3.11, 3.12, 3.13 or 3.14 on the PATH; PYTHON=/path/to/python3 names one that is elsewhere." >&2
+    echo "Signalpost needs Python 3.11, 3.12, 3.13 or 3.14 on the PATH; PYTHON=/path/to/python3 names one elsewhere." >&2
 fi
 exit 1

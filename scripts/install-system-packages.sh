@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs Debian packages where that needs no question: as root, with apt-get. Fails anywhere else; the caller says what to type.
+# Installs Debian packages where that needs no question: as root, with apt-get. Elsewhere it fails; the caller says what to type.
 set -eu
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then

@@ -47,6 +47,11 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return forbid_skip((yield))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    if exitstatus == pytest.ExitCode.TESTS_FAILED:
+        terminalreporter.write_line(f"This order again: make test ARGS=--randomly-seed={config.option.randomly_seed}")
+
+
 def forbid_skip(report: Report) -> Report:
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"

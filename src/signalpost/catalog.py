@@ -63,12 +63,13 @@ class Catalog:
     def find_target(self, destination_id: DestinationId, dataset_id: DatasetId) -> Target | None:
         """Where to send this dataset's events now; None while the destination is unknown or has no token."""
         destination = self._destinations.get(destination_id)
-        if destination is None or destination.settings.access_token is None:
+        access_token = destination.settings.access_token if destination is not None else None
+        if destination is None or access_token is None:
             return None
         settings = destination.settings
         return Target(
             dataset_id=dataset_id,
-            access_token=settings.access_token,
+            access_token=access_token,
             api_version=settings.api_version or self._api_version,
             test_event_code=settings.request_fields.get("test_event_code"),
             upload_tag=settings.request_fields.get("upload_tag"),

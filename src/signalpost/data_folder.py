@@ -32,7 +32,7 @@ class DataFolder:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            msg = f"server.data_dir: cannot use {self.path.absolute()}: {error.strerror}; choose one this user can write to"
+            msg = f"server.data_dir: cannot use {self.path.absolute()}: {error.strerror}; choose one you can write to"
             raise DataFolderUnusable(msg) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

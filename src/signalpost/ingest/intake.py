@@ -15,6 +15,7 @@ from signalpost.mapping.action_source import find_max_age
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.mapping.mapper import map_event
 from signalpost.model.delivery import AcceptedCall, DiscardedEvent, NewEvent, RefusedCall
+from signalpost.model.ids import DatasetId
 from signalpost.model.results import Discarded, Mapped, MappingResult
 from signalpost.model.segment_event import InvalidCall, RequestContext, SegmentEvent, parse_call
 from signalpost.model.server_event import ServerEvent
@@ -121,7 +122,7 @@ class Intake:
             self._history.record(CallEntry(source.id, received_at, None, "", "", "rejected", code))
 
 
-def _to_new_event(destination: Destination, dataset_id: str, server_event: ServerEvent) -> NewEvent:
+def _to_new_event(destination: Destination, dataset_id: DatasetId, server_event: ServerEvent) -> NewEvent:
     max_age = find_max_age(server_event.action_source)
     return NewEvent(
         destination_id=destination.id,

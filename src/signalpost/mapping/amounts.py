@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from signalpost.mapping.findings import Findings
 
 LARGEST_EXACT = 2**53
-"""Above it a JSON number is no longer exact everywhere, so it counts as not numeric."""
+"""Above it a JSON number is no longer exact everywhere, so it is not numeric."""
+
+_LONGEST_NUMBER = 40
+"""Characters; nothing longer is below 2^53, and Python refuses to read integers of thousands of digits."""
 
 _PLAIN = re.compile(r"[+-]?(?:\d+|\d*\.\d+|\d+\.)", re.ASCII)
 _WITH_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
@@ -16,48 +18,39 @@ _SIGNS = re.compile(
 )
 
 
-class Amount(NamedTuple):
-    """A number, and whether signs or separators had to be taken off to read it."""
-
-    number: int | float
-    is_coerced: bool
-
-
-def read_amount(value: object) -> Amount | None:
+def read_number(value: object) -> int | float | None:
     """Read a JSON number or a number in text; None when it is neither.
 
     In text, white space and currency signs are dropped, and commas only where they separate thousands. Whole numbers
     stay whole. True, false and magnitudes over 2^53 are not numbers here.
     """
     if type(value) is float or type(value) is int:  # not isinstance: true and false are integers to Python
-        return Amount(value, is_coerced=False) if abs(value) <= LARGEST_EXACT else None
+        return value if abs(value) <= LARGEST_EXACT else None
     return _read_text(value) if isinstance(value, str) else None
 
 
-def _read_text(text: str) -> Amount | None:
+def _read_text(text: str) -> int | float | None:
     plain = text.strip()
-    is_coerced = False
-    if _PLAIN.fullmatch(plain) is None:
+    if not _is_plain(plain):
         plain = _SIGNS.sub("", plain)
-        if _WITH_THOUSANDS.fullmatch(plain) is not None:
+        if _WITH_THOUSANDS.fullmatch(plain):
             plain = plain.replace(",", "")
-        elif _PLAIN.fullmatch(plain) is None:
+        elif not _is_plain(plain):
             return None
-        is_coerced = True
-    if len(plain) > 40:  # nothing that long is below 2^53; and Python refuses to read very long integers
+    if len(plain) > _LONGEST_NUMBER:
         return None
     number = float(plain) if "." in plain else int(plain)
-    return Amount(number, is_coerced) if abs(number) <= LARGEST_EXACT else None
+    return number if abs(number) <= LARGEST_EXACT else None
+
+
+def _is_plain(text: str) -> bool:
+    return _PLAIN.fullmatch(text) is not None
 
 
 def read_quantity(value: object) -> int | None:
     """Read a whole number of 0 or more (2, 2.0 or "2"); None for anything else."""
-    if type(value) is int and 0 <= value <= LARGEST_EXACT:
-        return value
-    amount = read_amount(value)
-    if amount is None or amount.number < 0 or amount.number != int(amount.number):
-        return None
-    return int(amount.number)
+    number = read_number(value)
+    return int(number) if number is not None and number >= 0 and number == int(number) else None
 
 
 def find_revenue(properties: Mapping[str, object], findings: Findings) -> int | float | None:
@@ -85,10 +78,9 @@ def find_named_value(
 
 
 def _read_value(given: object, findings: Findings) -> int | float | None:
-    amount = read_amount(given)
-    if amount is None:
+    number = read_number(given)
+    if number is None:
         findings.warn("invalid_value")
-        return None
-    if amount.is_coerced:
+    elif isinstance(given, str) and not _is_plain(given.strip()):
         findings.warn("value_coerced")
-    return amount.number
+    return number

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from signalpost.mapping.amounts import read_amount, read_quantity
+from signalpost.mapping.amounts import read_number, read_quantity
 from signalpost.mapping.findings import Findings
 from signalpost.mapping.standard_events import ContentsRule, EventTable
 
@@ -13,7 +13,7 @@ JsonObject = Mapping[str, object]
 class _Products(NamedTuple):
     contents: list[JsonObject]
     category: str | None
-    count: int | None  # None when the event has no `products` list
+    listed: int | None  # None when the event has no `products` list
 
 
 def build_contents(
@@ -36,15 +36,15 @@ def build_contents(
     found = _find_products(properties, products, rule, findings)
     category = _text(properties.get("category")) or found.category
     if rule.by_category and (always_by_category or not found.contents):
-        return _build_product_group(properties, category, content_types, found.count)
+        return _build_product_group(properties, category, content_types, found.listed)
     content_type = content_types.find(category) if category else None
     if not found.contents:
-        return {"content_type": content_type} if content_type else _count_only(found.count)
+        return {"content_type": content_type} if content_type else _count_only(found.listed)
     return {
         "content_ids": [entry["id"] for entry in found.contents],
         "contents": found.contents,
         "content_type": content_type or _text(properties.get("content_type")) or "product",
-        **_count_only(found.count),
+        **_count_only(found.listed),
     }
 
 
@@ -91,18 +91,19 @@ def _build_entry(product: JsonObject, findings: Findings) -> dict[str, object] |
     if content_id is None:
         return None
     entry: dict[str, object] = {"id": content_id}
-    if product.get("quantity") is not None:
-        quantity = read_quantity(product["quantity"])
+    given_quantity, given_price = product.get("quantity"), product.get("price")
+    if given_quantity is not None:
+        quantity = read_quantity(given_quantity)
         if quantity is None:
             findings.warn("invalid_quantity")
         else:
             entry["quantity"] = quantity
-    if product.get("price") is not None:
-        price = read_amount(product["price"])
+    if given_price is not None:
+        price = read_number(given_price)
         if price is None:
             findings.warn("invalid_item_price")
         else:
-            entry["item_price"] = price.number
+            entry["item_price"] = price
     return entry
 
 

@@ -142,9 +142,8 @@ def _find_country(given: object) -> str | None:
     if isinstance(given, str):
         return normalize_country(given)
     if isinstance(given, list):
-        return next(
-            (country for value in given if isinstance(value, str) and (country := normalize_country(value))), None
-        )
+        countries = (normalize_country(value) for value in given if isinstance(value, str))
+        return next((country for country in countries if country is not None), None)
     return None
 
 
@@ -171,7 +170,7 @@ _PLAIN_PUBLIC_IPV4 = re.compile(
 _DOCUMENTATION_NETWORKS = tuple(
     ip_network(network) for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 )
-_ADDRESS_CHARACTERS = 64
+_ADDRESS_CHARACTERS = 64  # more than any address has; a longer text is no address and need not be remembered whole
 _REMEMBERED_ADDRESSES = 4096
 
 

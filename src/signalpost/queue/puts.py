@@ -71,6 +71,12 @@ class PreparedPut(msgspec.Struct):
     refused: Counter[LedgerKey]
     size: int
 
+    def add(self, other: "PreparedPut") -> None:
+        """Join the next part of the same request."""
+        self.calls += other.calls
+        self.refused += other.refused
+        self.size += other.size
+
 
 class StoredPut(msgspec.Struct):
     """What became of a request: the receipt, and how many events each destination can lease now."""

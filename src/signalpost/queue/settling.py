@@ -55,7 +55,7 @@ _DELETE_EVENTS: Final = "DELETE FROM queued_events WHERE id IN carray(?1)"
 # Let events wait. The attempts come from the lease, so that a repeated call charges them once.
 _POSTPONE_EVENTS: Final = """
     UPDATE queued_events SET due_at = ?1, last_outcome = ?2, attempts = leased.value->>1
-    FROM jsonb_each(?3) AS leased WHERE id = leased.value->>0"""
+    FROM jsonb_each(?3) AS leased WHERE queued_events.id = leased.value->>0"""
 
 # Empty the texts of rows that can't be read; the destination was found by its own text and is sound.
 _BLANK_TEXTS: Final = """

@@ -1,0 +1,502 @@
+"""user_data as a whole: the normalisation vectors, the feature rows, and what holds for any input at all."""
+
+import copy
+import itertools
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signalpost.mapping.findings import Findings
+from signalpost.mapping.match_keys import HASHED_EXTERNAL_ID, MATCH_KEYS
+from signalpost.mapping.normalize import hash_value
+from signalpost.mapping.user_data import (
+    MatchOptions,
+    build_offline_user_data,
+    build_user_data,
+    check_enough_match_keys,
+    check_enough_offline_match_keys,
+)
+from signalpost.model.ids import DatasetId, MessageId
+from signalpost.model.results import WarningCode
+from signalpost.model.segment_event import SegmentEvent
+from signalpost.model.server_event import HashedValues, ServerEvent, UserData
+
+RECEIVED_AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+HASH_OF_NOTHING = hash_value("")
+BROWSER = "Mozilla/5.0 (Macintosh; Intel Mac OS X 11_1_0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/88.0.4324.96"
+
+
+def track(**overrides: Any) -> SegmentEvent:
+    """A valid call; what a test is about comes as an override."""
+    fields = {"message_id": MessageId("m-1"), "timestamp": RECEIVED_AT, "received_at": RECEIVED_AT, "event": "Seen"}
+    return SegmentEvent(type="track", **(fields | overrides))
+
+
+def with_traits(**traits: Any) -> SegmentEvent:
+    return track(context={"traits": traits})
+
+
+def build(event: SegmentEvent, **options: Any) -> tuple[UserData, tuple[WarningCode, ...]]:
+    """The user_data and the warnings, as a result reports them."""
+    findings = Findings()
+    user_data = build_user_data(event, MatchOptions(**options), findings)
+    return user_data, warnings_of(findings)
+
+
+def build_offline(event: SegmentEvent, lead_id: object = None) -> tuple[UserData, tuple[WarningCode, ...]]:
+    findings = Findings()
+    user_data = build_offline_user_data(event, MatchOptions(), lead_id, findings)
+    return user_data, warnings_of(findings)
+
+
+def warnings_of(findings: Findings) -> tuple[WarningCode, ...]:
+    return findings.conclude(DatasetId("1"), ServerEvent("Seen", 0, "m-1", "website")).warnings
+
+
+def list_fields(user_data: UserData) -> dict[str, HashedValues]:
+    values = {key: getattr(user_data, key) for key in UserData.__struct_fields__}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+# --- The vectors ---
+
+VECTORS = json.loads((Path(__file__).parent / "vectors" / "normalization.json").read_text(encoding="ascii"))
+TRAIT_PATHS = {
+    "em": ("email",),
+    "ph": ("phone",),
+    "fn": ("firstName",),
+    "ln": ("lastName",),
+    "ge": ("gender",),
+    "db": ("birthday",),
+    "ct": ("address", "city"),
+    "st": ("address", "state"),
+    "zp": ("address", "postalCode"),
+    "country": ("address", "country"),
+}
+WARNINGS_BY_KEY = {row.key: row.warning for row in (*MATCH_KEYS, HASHED_EXTERNAL_ID)}
+
+
+def name_vector(vector: dict[str, Any]) -> str:
+    return f"{vector['field']}-{ascii(vector['input'])}-{vector['why']}"
+
+
+def event_of_vector(vector: dict[str, Any]) -> SegmentEvent:
+    if vector["field"] == "external_id":
+        return track(user_id=str(vector["input"]))  # the parser has turned integers into text
+    traits: dict[str, Any] = {"address": {}}
+    if "country" in vector["options"]:
+        traits["address"]["country"] = vector["options"]["country"]
+    *parents, name = TRAIT_PATHS[vector["field"]]
+    (traits["address"] if parents else traits)[name] = vector["input"]
+    return with_traits(**traits)
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=name_vector)
+def test_vector(vector: dict[str, Any]) -> None:
+    """A trait goes on the wire as the vector says; one that is left out is warned about."""
+    options = vector["options"]
+    user_data, warnings = build(
+        event_of_vector(vector),
+        default_phone_country=options.get("default_phone_country"),
+        day_first_dates=options.get("day_first", False),
+    )
+    assert getattr(user_data, vector["field"]) == vector["sha256"]
+    is_absent = vector["field"] == "external_id" and vector["input"] == ""  # an empty userId is none
+    is_bad = vector["sha256"] is None and not is_absent
+    assert is_bad == any(code in {WARNINGS_BY_KEY[vector["field"]], "unsupported_hash"} for code in warnings)
+
+
+def test_there_are_460_vectors() -> None:
+    """No vector has been lost on the way."""
+    assert len(VECTORS) == 460
+
+
+# --- Rows about traits ---
+
+TRAIT_ROWS = [
+    ("F034", {"email": " Jo@Ex.com "}, {"em": "jo@ex.com"}, ()),
+    ("F035", {"phone": "+1 (650) 555-1212"}, {"ph": "16505551212"}, ()),
+    ("F036", {"firstName": "Mary"}, {"fn": "mary"}, ()),
+    ("F037", {"lastName": "O'Connor"}, {"ln": "oconnor"}, ()),
+    ("F038", {"address": {"city": "New York"}}, {"ct": "newyork"}, ()),
+    ("F039", {"address": {"state": "California"}}, {"st": "ca"}, ()),
+    ("F040", {"address": {"postalCode": "SW1A 1AA"}}, {"zp": "sw1a1aa"}, ()),
+    ("F041", {"birthday": "1997-02-16"}, {"db": "19970216"}, ()),
+    ("F042-absent", {}, {}, ()),
+    ("F042-null", {"email": None, "name": None, "address": None}, {}, ()),
+    ("F042-null-inside", {"firstName": None, "address": {"city": None}}, {}, ()),
+    ("F045", {"name": "John Doe"}, {"fn": "john", "ln": "doe"}, ()),
+    ("F177-three-words", {"name": "Mary Jane Watson"}, {"fn": "mary", "ln": "watson"}, ()),
+    ("F177-one-word", {"name": "Cher"}, {"fn": "cher"}, ()),
+    ("F178", {"name": "Ham Solo", "firstName": "Han"}, {"fn": "han", "ln": "solo"}, ()),
+    ("F179-names", {"first_name": "A", "last_name": "B"}, {"fn": "a", "ln": "b"}, ()),
+    ("F179-postal_code", {"address": {"postal_code": "1234"}}, {"zp": "1234"}, ()),
+    ("F179-zip", {"address": {"zip": "1234"}}, {"zp": "1234"}, ()),
+    ("F179-camelCase-wins", {"firstName": "A", "first_name": "B", "lastName": None, "last_name": "C"},
+     {"fn": "a", "ln": "c"}, ()),
+    ("F179-postalCode-wins", {"address": {"zip": "1", "postal_code": "2222", "postalCode": "3333"}},
+     {"zp": "3333"}, ()),
+    ("F180-gender", {"gender": "Male"}, {"ge": "m"}, ()),
+    ("F180-country", {"address": {"country": "USA"}}, {"country": "us"}, ()),
+    ("F181-list", {"email": ["A@x.com", "a@x.com ", "b@x.com"]}, {"em": ["a@x.com", "b@x.com"]}, ()),
+    ("F181-one-valid", {"email": ["nothing", "b@x.com", None]}, {"em": "b@x.com"}, ("invalid_email",)),
+    ("F181-none-valid", {"email": ["nothing", {}]}, {}, ("invalid_email",)),
+    ("F181-empty", {"email": []}, {}, ()),
+    ("F184-empty", {"email": ""}, {}, ("invalid_email",)),
+    ("F184-no-address", {"email": "foo@bar"}, {}, ("invalid_email",)),
+    ("F185", {"phone": "4011234567", "address": {"country": "USA"}}, {"ph": "14011234567", "country": "us"}, ()),
+    ("F187", {"phone": "020 7946 0958"}, {"ph": "2079460958"}, ("phone_without_country_code",)),
+    ("F188-short", {"phone": "911"}, {}, ("invalid_phone",)),
+    ("F188-vanity", {"phone": "1-800-FLOWERS"}, {}, ("invalid_phone",)),
+    ("F189-month-first", {"birthday": "05-03-1995"}, {"db": "19950503"}, ()),
+    ("F190-no-month-13", {"birthday": "19971302"}, {}, ("invalid_birthday",)),
+    ("F190-two-digit-year", {"birthday": "02/16/97"}, {}, ("invalid_birthday",)),
+    ("F191", {"gender": "non-binary"}, {}, ("invalid_gender",)),
+    ("F257", {"firstName": "-", "lastName": "!", "address": {"city": "1", "state": "?", "postalCode": "1", "country": "xyz"}},
+     {}, ("invalid_first_name", "invalid_last_name", "invalid_city", "invalid_state", "invalid_postal_code", "invalid_country")),
+    ("integer", {"address": {"postalCode": 2134, "country": "US"}}, {"zp": "02134", "country": "us"}, ()),
+    ("other-types", {"email": True, "phone": 1.5, "gender": {}, "birthday": False},
+     {}, ("invalid_email", "invalid_phone", "invalid_gender", "invalid_birthday")),
+    ("address-is-text", {"address": "1 Main St"}, {}, ()),
+    ("empty-name", {"name": " "}, {}, ("invalid_first_name",)),
+    ("name-is-a-list", {"name": ["John Doe"]}, {}, ("invalid_first_name",)),
+    ("hashed-name-is-no-first-name", {"name": hash_value("john doe")}, {}, ("invalid_first_name",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("traits", "texts", "warnings"), [row[1:] for row in TRAIT_ROWS], ids=[row[0] for row in TRAIT_ROWS]
+)
+def test_traits_become_hashes(
+    traits: dict[str, Any], texts: dict[str, str | list[str]], warnings: tuple[WarningCode, ...]
+) -> None:
+    """Each trait is normalised and hashed under Meta's key, in both destinations; what is bad is left out and named."""
+    hashes = {
+        key: [hash_value(each) for each in text] if isinstance(text, list) else hash_value(text)
+        for key, text in texts.items()
+    }
+    for user_data, found in (build(with_traits(**traits)), build_offline(with_traits(**traits))):
+        assert list_fields(user_data) == hashes
+        assert found == warnings
+
+
+@pytest.mark.parametrize(
+    ("options", "traits", "key", "text"),
+    [
+        pytest.param({"default_phone_country": "GB"}, {"phone": "020 7946 0958"}, "ph", "442079460958", id="F186"),
+        pytest.param({"day_first_dates": True}, {"birthday": "05-03-1995"}, "db", "19950305", id="F189-day-first"),
+    ],
+)
+def test_settings_decide_how_a_trait_is_read(options: Any, traits: Any, key: str, text: str) -> None:
+    """A phone number's country and the order of day and month come from the settings where the call is silent."""
+    user_data, warnings = build(with_traits(**traits), **options)
+    assert list_fields(user_data) == {key: hash_value(text)}
+    assert warnings == ()
+
+
+@pytest.mark.parametrize("digits", [32, 40, 128], ids=["F183-md5", "F183-sha1", "F183-sha512"])
+@pytest.mark.parametrize("match_key", MATCH_KEYS, ids=lambda row: row.key)
+def test_other_hashes_are_refused(match_key: Any, digits: int) -> None:
+    """What looks like another hash than SHA-256 is left out under its own warning, whatever the key."""
+    given = {match_key.name: "0a" * (digits // 2)}
+    event = with_traits(address=given) if match_key.is_in_address else with_traits(**given)
+    assert build(event) == (UserData(), ("unsupported_hash",))
+
+
+@pytest.mark.parametrize("match_key", MATCH_KEYS, ids=lambda row: f"F182-{row.key}")
+def test_a_hash_is_passed_on_in_lower_case(match_key: Any) -> None:
+    """64 hex digits are not hashed again; the appendix of Meta's library is dropped."""
+    digits = "0123456789ABCDEF" * 4
+    for text in (digits, f" {digits}\n", f"{digits}.AQ", f"{digits}.AQQAAQIB"):
+        given = {match_key.name: text}
+        event = with_traits(address=given) if match_key.is_in_address else with_traits(**given)
+        assert build(event) == (UserData(**{match_key.key: digits.lower()}), ())
+
+
+def test_f043_no_plain_value_leaves() -> None:
+    """F043: none of a person's traits can be read in the bytes that are stored."""
+    traits = {"email": "ham@solo.com", "phone": "+14012345678", "firstName": "Hamilton", "lastName": "Solomon",
+              "birthday": "1997-02-16", "address": {"city": "Greenwich", "state": "Rhode Island", "postalCode": "02818"}}  # fmt: skip
+    user_data, warnings = build(with_traits(**traits))
+    stored = ServerEvent("Seen", 0, "m-1", "website", user_data=user_data).to_json().decode().lower()
+    plain = ("ham", "4012345678", "solo", "1997", "greenwich", "rhode", "02818")
+    assert len(list_fields(user_data)) == 8
+    assert warnings == ()
+    assert [text for text in plain if f'"{text}' in stored] == []
+
+
+def test_f044_properties_are_no_match_keys() -> None:
+    """F044: an e-mail address among the properties doesn't become em."""
+    assert build(track(properties={"email": "jo@ex.com"})) == (UserData(), ())
+
+
+# --- External id ---
+
+
+@pytest.mark.parametrize(
+    ("call", "options", "sent"),
+    [
+        pytest.param({"user_id": "u1", "anonymous_id": "a1"}, {}, hash_value("u1"), id="F024"),
+        pytest.param({"anonymous_id": "a1"}, {}, hash_value("a1"), id="F025"),
+        pytest.param(
+            {"user_id": "u1", "properties": {"externalId": "X9"}},
+            {"external_id_field": "properties.externalId"},
+            hash_value("x9"),
+            id="F026",
+        ),
+        pytest.param(
+            {"context": {"traits": {"email": " Jo@Ex.com "}}},
+            {"external_id_field": "context.traits.email"},
+            hash_value("jo@ex.com"),
+            id="F027",
+        ),
+        pytest.param(
+            {"properties": {"externalId": "A", "externalid": "b"}},
+            {"external_id_field": "properties.externalid"},
+            hash_value("b"),
+            id="F028",
+        ),
+        pytest.param({"user_id": " User 42 "}, {}, hash_value("user42"), id="F192-text"),
+        pytest.param(
+            {"properties": {"id": 42}}, {"external_id_field": "properties.id"}, hash_value("42"), id="F192-number"
+        ),
+        pytest.param({"user_id": " User 42 "}, {"hash_external_id": False}, "user42", id="F193"),
+        pytest.param(
+            {"context": {"traits": {"id": "User 42"}}},
+            {"external_id_field": "context.traits.id", "hash_external_id": False},
+            hash_value("user42"),
+            id="F194",
+        ),
+        pytest.param(
+            {"properties": {"ids": ["A", "b", "a"]}},
+            {"external_id_field": "properties.ids"},
+            [hash_value("a"), hash_value("b")],
+            id="list",
+        ),
+        pytest.param({"user_id": hash_value("u1").upper()}, {"hash_external_id": False}, hash_value("u1"), id="hash"),
+    ],
+)
+def test_external_id(call: Any, options: Any, sent: HashedValues) -> None:
+    """The id of the call, or the field the settings name: lower case, no white space, hashed unless told otherwise."""
+    user_data, warnings = build(track(**call), **options)
+    assert user_data.external_id == sent
+    assert warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("properties", "warning"),
+    [
+        pytest.param({}, "external_id_missing", id="F029"),
+        pytest.param({"id": None}, "external_id_missing", id="F029-null"),
+        pytest.param({"id": {"a": 1}}, "invalid_external_id", id="F258-object"),
+        pytest.param({"id": ""}, "invalid_external_id", id="F258-empty"),
+        pytest.param({"id": True}, "invalid_external_id", id="F258-boolean"),
+    ],
+)
+def test_a_chosen_external_id_that_is_absent_or_bad(properties: Any, warning: str) -> None:
+    """Nothing stands in for the field the settings chose, not even userId."""
+    event = track(user_id="u1", properties=properties)
+    assert build(event, external_id_field="properties.id") == (UserData(), (warning,))
+
+
+# --- What the browser told ---
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param("192.0.2.7", id="F031"),
+        pytest.param("2001:db8::1", id="F102"),
+        pytest.param("2001:DB8:0:0::1", id="F102-as-given"),
+        pytest.param("8.8.8.8", id="F103-public"),
+        "198.51.100.1", "203.0.113.9", "172.15.0.1", "192.0.3.1", "169.253.1.1", "223.255.255.255", "2a00:1450::1",
+        "::ffff:8.8.8.8",
+    ],
+)  # fmt: skip
+def test_public_and_documentation_addresses_are_sent_as_given(address: str) -> None:
+    """An IP address is never hashed or rewritten."""
+    assert build(track(context={"ip": address})) == (UserData(client_ip_address=address), ())
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(pytest.param(text, id=f"F199-{text}") for text in ("10.0.0.5", "0.0.0.0", "127.0.0.1", "x")),
+        "", " 8.8.8.8", "8.8.8.08", "8.8.8", "8.8.8.256", "172.16.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1",
+        "224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fe80::1%eth0", "2a00:1450::1%eth0", "fc00::1",
+        "ff02::1", "::ffff:10.0.0.1", "1" * 1000, 8, True, ["8.8.8.8"],
+    ],
+)  # fmt: skip
+def test_other_addresses_are_left_out(address: object) -> None:
+    """A private, special or unreadable address says nothing about the person."""
+    assert build(track(context={"ip": address})) == (UserData(), ("invalid_client_ip_address",))
+
+
+@given(octets=st.lists(st.integers(0, 255), min_size=4, max_size=4))
+def test_the_short_way_for_ipv4_agrees_with_the_long_one(octets: list[int]) -> None:
+    """What the pattern lets through is public by the standard library's tables."""
+    from signalpost.mapping.user_data import _PLAIN_PUBLIC_IPV4, _is_public  # noqa: PLC0415 - only here, and private
+
+    address = ".".join(map(str, octets))
+    assert _PLAIN_PUBLIC_IPV4.fullmatch(address) is None or _is_public(address)
+
+
+@pytest.mark.parametrize(
+    ("agent", "sent"),
+    [
+        pytest.param(BROWSER, BROWSER, id="F032"),
+        ("MyShop/3.1 (iPhone; iOS 17.4)", "MyShop/3.1 (iPhone; iOS 17.4)"),
+        pytest.param("analytics-python/2.2", None, id="F081"),
+        ("python-requests/2.31", None),
+        ("Go-http-client/2.0", None),
+        (" ", None),
+        ("", None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_user_agent(agent: object, sent: str | None) -> None:
+    """The browser's agent is sent as given; that of a server's HTTP library is not."""
+    assert build(track(context={"userAgent": agent})) == (UserData(client_user_agent=sent), ())
+
+
+def test_f046_click_ids_are_found() -> None:
+    """F046: fbp and fbc of the properties are sent unhashed."""
+    properties = {"fbp": "fb.1.1795262000000.1098115397", "fbc": "fb.1.1795262390000.AbC_9"}
+    assert build(track(properties=properties)) == (UserData(**properties), ())
+
+
+# --- Offline ---
+
+
+def test_f245_offline_sends_nothing_of_the_browser() -> None:
+    """F148, F245: no IP address, agent or cookie id goes to an offline event set; a birthday does."""
+    event = track(
+        user_id="u1",
+        properties={"fbp": "fb.1.1.1", "fbc": "fb.1.1.a"},
+        context={"ip": "8.8.8.8", "userAgent": BROWSER, "traits": {"birthday": "1997-02-16"}},
+    )
+    user_data, warnings = build_offline(event)
+    assert list_fields(user_data) == {"db": hash_value("19970216"), "external_id": hash_value("u1")}
+    assert warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("given_id", "sent"),
+    [
+        pytest.param("123456789012345", "123456789012345", id="F142"),
+        pytest.param(1234567890123456, "1234567890123456", id="F248-number"),
+        (1234567890123456.0, "1234567890123456"),
+        (None, None),
+    ],
+)
+def test_lead_id(given_id: object, sent: str | None) -> None:
+    """A lead id is sent as text, unhashed, all its digits kept."""
+    assert build_offline(track(), given_id) == (UserData(lead_id=sent), ())
+
+
+@pytest.mark.parametrize("given_id", ["l-12", "", "12.5", 1.5, -1, True, ["1"], {}, float("nan"), float("inf")])
+def test_f248_a_bad_lead_id_is_left_out(given_id: object) -> None:
+    """F248: a lead id that is not digits could fail a whole batch at Meta."""
+    assert build_offline(track(), given_id) == (UserData(), ("invalid_lead_id",))
+
+
+@pytest.mark.parametrize(
+    ("call", "lead_id", "is_enough"),
+    [
+        pytest.param({"user_id": "u1"}, None, True, id="F130"),
+        pytest.param({"anonymous_id": "a1"}, None, False, id="F131"),
+        pytest.param({"anonymous_id": "a1"}, "1", True, id="lead-id"),
+        pytest.param({"anonymous_id": "a1", "context": {"traits": {"email": "a@x.com"}}}, None, True, id="F247"),
+        pytest.param({"anonymous_id": "a1", "context": {"traits": {"email": "nobody"}}}, None, False, id="bad-email"),
+        pytest.param({"context": {"traits": {"gender": "f"}}}, None, False, id="too-weak"),
+        pytest.param({}, None, False, id="nothing"),
+    ],
+)
+def test_offline_needs_more_than_an_anonymous_id(call: Any, lead_id: object, is_enough: bool) -> None:
+    """An anonymousId is sent beside other keys, but alone it identifies nobody in a shop."""
+    event = track(**call)
+    user_data, _ = build_offline(event, lead_id)
+    objection = check_enough_offline_match_keys(event, user_data)
+    assert objection == (None if is_enough else "insufficient_match_keys")
+    assert (user_data.external_id is not None) == ("user_id" in call or "anonymous_id" in call)
+
+
+# --- Enough match keys ---
+
+WEAK_KEYS = ("ct", "country", "st", "zp", "ge", "client_user_agent", "db", "fn", "ln")
+REFUSED_SETS = ({"ct", "country", "st", "zp", "ge", "client_user_agent"}, {"db", "client_user_agent"}, {"fn", "ge"}, {"ln", "ge"})  # fmt: skip
+
+
+def test_f200_every_set_of_weak_keys() -> None:
+    """F200: of all 512 sets of weak keys just the subsets of Meta's four are refused; with an address none is."""
+    for size in range(len(WEAK_KEYS) + 1):
+        for keys in itertools.combinations(WEAK_KEYS, size):
+            user_data = UserData(**dict.fromkeys(keys, "x"))
+            is_refused = any(set(keys) <= refused for refused in REFUSED_SETS)
+            assert check_enough_match_keys(user_data) == ("insufficient_match_keys" if is_refused else None)
+            assert check_enough_match_keys(UserData(em="x", **dict.fromkeys(keys, "x"))) is None
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param(("fn", "ln"), id="F201-names"),
+        pytest.param(("client_ip_address", "client_user_agent"), id="F201-browser"),
+        *(("ph",), ("external_id",), ("fbp",), ("fbc",), ("lead_id",), ("db", "ge")),
+    ],
+)
+def test_f201_strong_enough_sets(keys: tuple[str, ...]) -> None:
+    """F201: one strong key, or two weak ones that Meta takes together, is enough."""
+    assert check_enough_match_keys(UserData(**dict.fromkeys(keys, "x"))) is None
+
+
+# --- What holds for any input ---
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.emails() | st.sampled_from(VECTORS).map(
+    lambda vector: vector["input"]
+)  # fmt: skip
+JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6)  # fmt: skip
+TRAIT_NAMES = [name for row in MATCH_KEYS if not row.is_in_address for name in (row.name, *row.other_names)] + ["name"]
+ADDRESS_NAMES = [name for row in MATCH_KEYS if row.is_in_address for name in (row.name, *row.other_names)]
+ADDRESSES = st.dictionaries(st.sampled_from(ADDRESS_NAMES), JSON)
+TRAITS = st.builds(
+    lambda traits, address: {**traits, "address": address},
+    st.dictionaries(st.sampled_from(TRAIT_NAMES), JSON),
+    ADDRESSES | JSON,
+)
+CONTEXTS = st.fixed_dictionaries(
+    {"traits": TRAITS | JSON}, optional={name: JSON for name in ("ip", "userAgent", "page", "clientIds", "fbc", "fbp")}
+)
+HASHED_KEYS = [row.key for row in MATCH_KEYS] + ["external_id"]
+DIGEST = re.compile("[0-9a-f]{64}")
+
+
+@given(context=CONTEXTS, properties=st.dictionaries(st.sampled_from(["fbc", "fbp", "id"]), JSON), options=st.builds(
+    MatchOptions, st.none() | st.just("properties.id"), st.just(value=True), st.sampled_from([None, "GB"]), st.booleans()
+))  # fmt: skip
+def test_any_json_gives_hashes_or_nothing(context: Any, properties: Any, options: MatchOptions) -> None:
+    """Whatever a client sends: no exception, SHA-256 and nothing else, never that of nothing, and the call unchanged."""
+    before = copy.deepcopy((context, properties))
+    user_data = build_user_data(track(context=context, properties=properties), options, Findings())
+    for key in HASHED_KEYS:
+        values = getattr(user_data, key)
+        assert values != []
+        for value in values if isinstance(values, list) else [values]:
+            assert value is None or DIGEST.fullmatch(value)
+            assert value != HASH_OF_NOTHING
+    assert repr((context, properties)) == repr(before)  # not ==, because NaN is not equal to itself
+
+
+@given(traits=TRAITS)
+def test_wire_values_are_stable(traits: dict[str, Any]) -> None:
+    """Hashes that come back as traits go out as they are."""
+    user_data, _ = build(with_traits(**traits))
+    again = {row.name: getattr(user_data, row.key) for row in MATCH_KEYS}
+    assert build(with_traits(**again, address=again))[0] == user_data

@@ -1,0 +1,450 @@
+"""What every queue does, whatever it is made of. A subclass supplies `open_queue` and inherits all of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.queue.builders import (
+    MAIN,
+    NOON,
+    OTHER,
+    REFUSED_BY_META,
+    WEBSITE,
+    Clock,
+    build_call,
+    build_discarded,
+    build_event,
+    get_event_ids,
+    lease,
+)
+
+from signalpost.model.delivery import RefusedCall
+from signalpost.model.errors import QueueUnavailable
+from signalpost.queue.interface import Queue
+
+_MINUTE = timedelta(minutes=1)
+_MOMENT = timedelta(milliseconds=20)
+
+
+class Bench:
+    """One queue that can be closed and opened again, and the clock it reads."""
+
+    def __init__(self, contract: "QueueContract", folder: Path, clock: Clock) -> None:
+        self.folder = folder
+        self.clock = clock
+        self.queue: Queue = contract.open_queue(folder, clock)
+        self._contract = contract
+
+    async def reopen(self) -> None:
+        await self.queue.close()
+        self.queue = self._contract.open_queue(self.folder, self.clock)
+
+
+class QueueContract:
+    def open_queue(self, folder: Path, clock: Clock) -> Queue:
+        """Open the queue of a folder, a new one or the one that was left there."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    async def bench(self, tmp_path: Path) -> AsyncIterator[Bench]:
+        bench = Bench(self, tmp_path, Clock())
+        yield bench
+        await bench.queue.close()
+
+    # --- put ---
+
+    async def test_put_survives_reopening(self, bench: Bench):
+        """What was put is there, field for field, after the queue was closed and opened again."""
+        stored = build_event("m1", payload=b'{"n":NaN,"s":"\\u0000"}', event_name="Größe 📦")
+        await bench.queue.put([build_call("m1", events=[stored])])
+        await bench.reopen()
+        (event,) = await lease(bench.queue)
+        assert (event.payload, event.event_name, event.event_id) == (stored.payload, stored.event_name, "m1")
+        assert (event.source_id, event.message_id, event.dataset_id) == (WEBSITE, "m1", stored.dataset_id)
+        assert (event.event_time, event.expires_at) == (stored.event_time, stored.expires_at)
+        assert (event.received_at, event.attempts) == (NOON, 0)
+
+    async def test_repeated_call_is_stored_once(self, bench: Bench):
+        """The same (source, messageId) counts once: within a request, across requests, and after reopening."""
+        first = await bench.queue.put([build_call("m1"), build_call("m1"), build_call("m2")])
+        second = await bench.queue.put([build_call("m2"), build_call("m3")])
+        await bench.reopen()
+        third = await bench.queue.put([build_call("m3")])
+        assert first.is_duplicate == (False, True, False)
+        assert second.is_duplicate == (True, False)
+        assert third.is_duplicate == (True,)
+        assert get_event_ids(await lease(bench.queue)) == ["m1", "m2", "m3"]
+
+    async def test_repeats_that_race_are_stored_once(self, bench: Bench):
+        """Two requests that carry the same call at the same time store it once."""
+        receipts = await asyncio.gather(*(bench.queue.put([build_call("m1")]) for _ in range(5)))
+        assert sorted(receipt.is_duplicate for receipt in receipts) == [(False,)] + [(True,)] * 4
+        assert len(await lease(bench.queue)) == 1
+
+    async def test_message_id_belongs_to_its_source(self, bench: Bench):
+        """Two sources may use the same messageId."""
+        receipt = await bench.queue.put([build_call("m1"), build_call("m1", source_id="app")])
+        assert receipt.is_duplicate == (False, False)
+
+    async def test_call_is_remembered_for_a_day(self, bench: Bench):
+        """A repeat is known for 24 hours, and may be stored again once its key has been pruned."""
+        await bench.queue.put([build_call("m1")])
+        bench.clock.advance(timedelta(hours=24))
+        await bench.queue.prune()
+        assert (await bench.queue.put([build_call("m1")])).is_duplicate == (True,)
+        bench.clock.advance(_MINUTE)
+        await bench.queue.prune()
+        assert (await bench.queue.put([build_call("m1")])).is_duplicate == (False,)
+
+    async def test_one_call_may_make_several_events(self, bench: Bench):
+        """Each destination gets its own event of a call."""
+        await bench.queue.put([build_call("m1", events=[build_event("m1"), build_event("m1", destination_id=OTHER)])])
+        assert get_event_ids(await lease(bench.queue)) == ["m1"]
+        assert get_event_ids(await lease(bench.queue, OTHER)) == ["m1"]
+
+    async def test_empty_put_is_no_error(self, bench: Bench):
+        """A request without a valid call stores only the counts of what was refused."""
+        receipt = await bench.queue.put([], [RefusedCall(WEBSITE, "no_user_anon_id")])
+        assert receipt.is_duplicate == ()
+        assert (await bench.queue.counts()).calls.invalid == {"no_user_anon_id": 1}
+
+    # --- lease, extend, release ---
+
+    async def test_lease_hides_and_its_end_returns(self, bench: Bench):
+        """A leased event is hidden from others until its lease ends."""
+        await bench.queue.put([build_call("m1")])
+        assert len(await lease(bench.queue)) == 1
+        assert (await bench.queue.counts()).events.pending.ready == 0
+        bench.clock.advance(timedelta(seconds=59))
+        assert (await bench.queue.counts()).events.pending.leased == 1
+        bench.clock.advance(timedelta(seconds=1))
+        assert get_event_ids(await lease(bench.queue)) == ["m1"]
+
+    async def test_extended_lease_ends_later(self, bench: Bench):
+        """Extending counts from now on, and an event that is settled already is skipped."""
+        await bench.queue.put([build_call("m1"), build_call("m2")])
+        events = await lease(bench.queue)
+        await bench.queue.ack(events[:1], None)
+        bench.clock.advance(timedelta(seconds=50))
+        await bench.queue.extend(events, _MINUTE)
+        bench.clock.advance(timedelta(seconds=59))
+        assert (await bench.queue.counts()).events.pending.leased == 1
+        bench.clock.advance(timedelta(seconds=1))
+        assert len(await lease(bench.queue)) == 1
+
+    async def test_release_returns_at_once(self, bench: Bench):
+        """A released event can be leased again at once, and nothing is charged."""
+        await bench.queue.put([build_call("m1")])
+        await bench.queue.release(await lease(bench.queue))
+        (event,) = await lease(bench.queue)
+        assert event.attempts == 0
+
+    async def test_reopening_voids_leases(self, bench: Bench):
+        """A lease does not outlive the process that held it."""
+        await bench.queue.put([build_call("m1")])
+        await lease(bench.queue, lease_for=timedelta(days=1))
+        await bench.reopen()
+        assert len(await lease(bench.queue)) == 1
+
+    async def test_two_leases_never_hold_one_event(self, bench: Bench):
+        """Leases that run at the same time share the events out between them."""
+        await bench.queue.put([build_call(f"m{n}") for n in range(20)])
+        leases = await asyncio.gather(*(lease(bench.queue, limit=5) for _ in range(4)))
+        assert sorted(event.event_id for events in leases for event in events) == sorted(f"m{n}" for n in range(20))
+
+    async def test_lease_waits_for_put(self, bench: Bench):
+        """A lease of an empty queue sleeps until an event of its destination arrives."""
+        waiting = asyncio.create_task(lease(bench.queue))
+        await bench.queue.put([build_call("m0", destination_id=OTHER)])
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await bench.queue.put([build_call("m1")])
+        assert get_event_ids(await waiting) == ["m1"]
+
+    async def test_lease_waits_for_another_lease_to_end(self, bench: Bench):
+        """A lease that waits gets the events of another lease that ends, or that gives them back."""
+        await bench.queue.put([build_call("m1")])
+        held = await lease(bench.queue, lease_for=_MOMENT)
+        waiting = asyncio.create_task(lease(bench.queue))
+        await asyncio.sleep(0)
+        bench.clock.advance(_MOMENT)
+        assert get_event_ids(await waiting) == ["m1"]
+        waiting = asyncio.create_task(lease(bench.queue))
+        await asyncio.sleep(0)
+        await bench.queue.release(held)
+        assert get_event_ids(await waiting) == ["m1"]
+
+    async def test_lease_waits_for_a_retry_to_be_due(self, bench: Bench):
+        """A lease that waits gets an event whose next attempt comes due meanwhile."""
+        await bench.queue.put([build_call("m1")])
+        held = await lease(bench.queue)
+        waiting = asyncio.create_task(lease(bench.queue))
+        await asyncio.sleep(0)
+        await bench.queue.retry_at(held, NOON + _MOMENT, "502")
+        bench.clock.advance(_MOMENT)
+        assert get_event_ids(await waiting) == ["m1"]
+
+    async def test_lease_lingers_for_a_full_batch(self, bench: Bench):
+        """With some events but fewer than `limit`, a lease waits for the rest, and returns as soon as they are there."""
+        await bench.queue.put([build_call("m1")])
+        waiting = asyncio.create_task(lease(bench.queue, limit=3, linger=timedelta(hours=1)))
+        await bench.queue.put([build_call("m2")])
+        assert not waiting.done()
+        await bench.queue.put([build_call("m3")])
+        assert get_event_ids(await waiting) == ["m1", "m2", "m3"]
+
+    async def test_linger_ends(self, bench: Bench):
+        """When `linger` is over, a lease returns what there is."""
+        await bench.queue.put([build_call("m1")])
+        assert len(await lease(bench.queue, linger=_MOMENT)) == 1
+
+    async def test_lease_respects_its_limits(self, bench: Bench):
+        """A lease has at most `limit` events and `max_bytes` of payload, but at least one event, however large."""
+        await bench.queue.put([build_call(payload=b"x" * 100) for _ in range(5)])
+        assert len(await lease(bench.queue, limit=2)) == 2
+        assert len(await lease(bench.queue, max_bytes=250)) == 2
+        assert len(await lease(bench.queue, max_bytes=10)) == 1
+
+    async def test_destinations_do_not_disturb_each_other(self, bench: Bench):
+        """What waits, is leased or retried for one destination changes nothing for another."""
+        await bench.queue.put([build_call("m1"), build_call("m2", destination_id=OTHER)])
+        await bench.queue.retry_at(await lease(bench.queue), NOON + _MINUTE, "503")
+        (event,) = await lease(bench.queue, OTHER)
+        assert event.event_id == "m2"
+        await bench.queue.ack([event], None)
+        assert (await bench.queue.counts(MAIN)).events.pending.retrying == 1
+        assert (await bench.queue.counts(OTHER)).events.pending.total == 0
+
+    async def test_clock_set_back_stalls_no_fresh_event(self, bench: Bench):
+        """An event that was received in the future, as the clock now says, can be leased all the same."""
+        await bench.queue.put([build_call("m1"), build_call("m2")])
+        retried, _ = await lease(bench.queue)
+        await bench.queue.retry_at([retried], NOON + _MINUTE, "503")
+        await bench.reopen()
+        bench.clock.set_wall(NOON - timedelta(days=8))
+        assert get_event_ids(await lease(bench.queue)) == ["m1", "m2"]
+
+    # --- settling ---
+
+    async def test_ack_removes(self, bench: Bench):
+        """An acknowledged event is delivered and gone, also after reopening."""
+        await bench.queue.put([build_call("m1")])
+        await bench.queue.ack(await lease(bench.queue), "trace", ["receipt_mismatch"])
+        await bench.reopen()
+        counts = await bench.queue.counts()
+        assert (counts.events.delivered, counts.events.pending.total, counts.imbalance) == (1, 0, 0)
+
+    async def test_lease_may_be_settled_in_parts(self, bench: Bench):
+        """Each part of a lease may end in its own way."""
+        await bench.queue.put([build_call(f"m{n}") for n in range(4)])
+        first, second, third, fourth = await lease(bench.queue)
+        await bench.queue.ack([first], None)
+        await bench.queue.dead_letter([second], REFUSED_BY_META)
+        await bench.queue.expire([third])
+        await bench.queue.release([fourth])
+        counts = (await bench.queue.counts()).events
+        assert (counts.delivered, counts.rejected, counts.expired) == (1, {"400": 1}, 1)
+        assert await lease(bench.queue) == [fourth]
+
+    async def test_retry_is_not_early_and_charges_an_attempt(self, bench: Bench):
+        """A retried event is due at the time that was named and not before; its attempts have grown by one."""
+        await bench.queue.put([build_call("m1")])
+        await bench.queue.retry_at(await lease(bench.queue), NOON + _MINUTE, "503")
+        await bench.reopen()
+        bench.clock.advance(_MINUTE - timedelta(microseconds=1))
+        assert (await bench.queue.counts()).events.pending.retrying == 1
+        bench.clock.advance(timedelta(microseconds=1))
+        (event,) = await lease(bench.queue)
+        assert event.attempts == 1
+
+    async def test_retry_without_charge_keeps_the_attempts(self, bench: Bench):
+        """A wait that is not the event's fault charges nothing."""
+        await bench.queue.put([build_call("m1")])
+        await bench.queue.retry_at(await lease(bench.queue), NOON, "throttled", charge=False)
+        (event,) = await lease(bench.queue)
+        assert event.attempts == 0
+
+    async def test_settling_twice_counts_once(self, bench: Bench):
+        """Only the first end of an event counts, and a repeated retry charges one attempt."""
+        await bench.queue.put([build_call("m1"), build_call("m2")])
+        first, second = await lease(bench.queue)
+        for _ in range(2):
+            await bench.queue.ack([first], None)
+            await bench.queue.retry_at([second], NOON, "503")
+        await bench.queue.dead_letter([first], REFUSED_BY_META)
+        await bench.queue.expire([first])
+        counts = await bench.queue.counts()
+        assert (counts.events.delivered, counts.events.rejected, counts.events.expired) == (1, {}, 0)
+        assert counts.imbalance == 0
+        (event,) = await lease(bench.queue)
+        assert event.attempts == 1
+
+    async def test_late_ack_spares_the_dead_letter(self, bench: Bench):
+        """Settling an event that has become a dead letter leaves the letter and its payload as they are."""
+        await bench.queue.put([build_call("m1")])
+        events = await lease(bench.queue)
+        await bench.queue.dead_letter(events, REFUSED_BY_META)
+        await bench.queue.ack(events, None)
+        await bench.queue.expire(events)
+        (letter,) = await bench.queue.browse_dead_letters()
+        assert letter.payload == events[0].payload
+
+    async def test_settling_nothing_is_no_error(self, bench: Bench):
+        """An empty part of a lease may be settled too."""
+        await bench.queue.ack([], None)
+        await bench.queue.release([])
+        await bench.queue.dead_letter([], REFUSED_BY_META)
+        assert (await bench.queue.requeue([])).requeued == 0
+
+    # --- dead letters ---
+
+    async def test_dead_letter_keeps_reason_and_payload(self, bench: Bench):
+        """A dead letter can be looked at with everything that explains it, also after reopening."""
+        await bench.queue.put([build_call("m1")])
+        (event,) = await lease(bench.queue)
+        bench.clock.advance(_MINUTE)
+        await bench.queue.dead_letter([event], REFUSED_BY_META)
+        await bench.reopen()
+        (letter,) = await bench.queue.browse_dead_letters()
+        assert (letter.code, letter.reason, letter.detail) == ("400", "100/2804050", "Invalid parameter")
+        assert (letter.fbtrace_id, letter.rejected_at) == ("trace-1", NOON + _MINUTE)
+        assert (letter.payload, letter.event_id, letter.message_id) == (event.payload, "m1", "m1")
+
+    async def test_rejected_by_mapping_is_a_dead_letter_at_once(self, bench: Bench):
+        """What mapping rejects is kept with the call, with or without a payload."""
+        discarded = [
+            build_discarded(payload=None, reason="missing_value"),
+            build_discarded(payload=b"{}", reason="event_too_old", destination_id=OTHER),
+        ]
+        await bench.queue.put([build_call("m1", events=[build_event("m1")], discarded=discarded)])
+        letters = await bench.queue.browse_dead_letters()
+        assert sorted((letter.reason, letter.payload) for letter in letters) == [
+            ("event_too_old", b"{}"),
+            ("missing_value", None),
+        ]
+        assert get_event_ids(await lease(bench.queue)) == ["m1"]
+
+    async def test_dead_letters_are_browsed_in_order(self, bench: Bench):
+        """Dead letters come in the order of their ids, a page at a time, all of them or those of one destination."""
+        calls = [build_call(destination_id=MAIN if n % 2 else OTHER) for n in range(6)]
+        await bench.queue.put(calls)
+        for destination_id in (MAIN, OTHER):
+            await bench.queue.dead_letter(await lease(bench.queue, destination_id), REFUSED_BY_META)
+        everything = await bench.queue.browse_dead_letters()
+        assert [letter.id for letter in everything] == sorted(letter.id for letter in everything)
+        assert len(everything) == 6
+        page = await bench.queue.browse_dead_letters(after_id=everything[1].id, limit=2)
+        assert page == everything[2:4]
+        assert {letter.destination_id for letter in await bench.queue.browse_dead_letters(destination_id=OTHER)} == {
+            OTHER
+        }
+
+    async def test_requeued_event_is_the_same_event(self, bench: Bench):
+        """A requeued dead letter waits again with the same payload and event_id, and is no dead letter any more."""
+        await bench.queue.put([build_call("m1")])
+        (before,) = await lease(bench.queue)
+        await bench.queue.dead_letter([before], REFUSED_BY_META)
+        (letter,) = await bench.queue.browse_dead_letters()
+        assert (await bench.queue.requeue([letter.id])).requeued == 1
+        await bench.reopen()
+        (after,) = await lease(bench.queue)
+        assert (after.payload, after.event_id) == (before.payload, before.event_id)
+        counts = await bench.queue.counts()
+        assert (counts.events.rejected, counts.imbalance) == ({}, 0)
+        assert await bench.queue.browse_dead_letters() == []
+
+    async def test_requeue_refuses_one_by_one(self, bench: Bench):
+        """What is unknown, too old for Meta or rejected by mapping itself is refused with its reason, and stays."""
+        await bench.queue.put(
+            [
+                build_call("fresh"),
+                build_call("old", expires_at=int(NOON.timestamp()) + 59),
+                build_call("bad", discarded=[build_discarded(payload=b"{}")]),
+                build_call("no-settings", discarded=[build_discarded(code="INVALID_SETTINGS", payload=b"{}")]),
+                build_call("no-dataset", discarded=[build_discarded(code="INVALID_SETTINGS", dataset_id=None)]),
+            ]
+        )
+        await bench.queue.dead_letter(await lease(bench.queue), REFUSED_BY_META)
+        bench.clock.advance(_MINUTE)
+        letters = await bench.queue.browse_dead_letters()
+        ids = [letter.id for letter in letters]
+        report = await bench.queue.requeue([*ids, 987_654])
+        assert report.requeued == 2
+        assert report.refused == {"unknown": 1, "event_too_old": 1, "not_requeueable": 2}
+        assert (await bench.queue.requeue(ids)).refused == {"unknown": 2, "event_too_old": 1, "not_requeueable": 2}
+        assert {event.message_id for event in await lease(bench.queue)} == {"fresh", "no-settings"}
+
+    async def test_requeue_wakes_a_waiting_lease(self, bench: Bench):
+        """A lease that waits gets the requeued event."""
+        await bench.queue.put([build_call("m1")])
+        await bench.queue.dead_letter(await lease(bench.queue), REFUSED_BY_META)
+        waiting = asyncio.create_task(lease(bench.queue))
+        await asyncio.sleep(0)
+        await bench.queue.requeue([letter.id for letter in await bench.queue.browse_dead_letters()])
+        assert get_event_ids(await waiting) == ["m1"]
+
+    # --- counts, retention, close ---
+
+    async def test_counts_add_up_after_every_kind_of_end(self, bench: Bench):
+        """Calls and events are counted under the state in which they are, and the sums agree."""
+        discarded = [build_discarded(), build_discarded(state="filtered", code="NO_DESTINATION", destination_id=None)]
+        calls = [build_call(f"m{n}") for n in range(7)]
+        await bench.queue.put(
+            [*calls, calls[0], build_call("x", discarded=discarded)], [RefusedCall(WEBSITE, "id_required")]
+        )
+        events = await lease(bench.queue, limit=6)
+        await bench.queue.ack(events[:2], None)
+        await bench.queue.dead_letter(events[2:3], REFUSED_BY_META)
+        await bench.queue.expire(events[3:4])
+        await bench.queue.retry_at(events[4:5], NOON + _MINUTE, "503")
+        bench.clock.advance(timedelta(seconds=5))
+        ledger = await bench.queue.counts()
+        calls_counted, counted = ledger.calls, ledger.events
+        assert (calls_counted.received, calls_counted.accepted, calls_counted.duplicate) == (10, 8, 1)
+        assert calls_counted.invalid == {"id_required": 1}
+        assert (counted.accepted, counted.delivered, counted.expired, counted.erased) == (9, 2, 1, 0)
+        assert (counted.filtered, counted.rejected) == ({"NO_DESTINATION": 1}, {"400": 1, "MESSAGE_REJECTED": 1})
+        assert (counted.pending.ready, counted.pending.leased, counted.pending.retrying) == (1, 1, 1)
+        assert (ledger.imbalance, ledger.oldest_pending_seconds) == (0, 5.0)
+        of_main = await bench.queue.counts(MAIN)
+        assert (of_main.events.accepted, of_main.events.filtered, of_main.imbalance) == (8, {}, 0)
+
+    async def test_retention_ends_dead_letters_but_not_their_count(self, bench: Bench):
+        """After 30 days a dead letter is deleted; the ledger counts it as rejected for good."""
+        await bench.queue.put([build_call("m1")])
+        await bench.queue.dead_letter(await lease(bench.queue), REFUSED_BY_META)
+        bench.clock.advance(timedelta(days=30))
+        await bench.queue.prune()
+        assert len(await bench.queue.browse_dead_letters()) == 1
+        bench.clock.advance(_MINUTE)
+        await bench.queue.prune()
+        assert await bench.queue.browse_dead_letters() == []
+        ledger = await bench.queue.counts()
+        assert (ledger.events.rejected, ledger.imbalance) == ({"400": 1}, 0)
+
+    async def test_retention_spares_what_waits(self, bench: Bench):
+        """An event that waits is never pruned, however old it is."""
+        await bench.queue.put([build_call("m1")])
+        bench.clock.advance(timedelta(days=90))
+        await bench.queue.prune()
+        assert get_event_ids(await lease(bench.queue)) == ["m1"]
+
+    async def test_closing_ends_waiting_leases_empty_handed(self, bench: Bench):
+        """A lease that waits when the queue is closed returns nothing."""
+        waiting = asyncio.create_task(lease(bench.queue))
+        await asyncio.sleep(0)
+        await bench.queue.close()
+        assert list(await waiting) == []
+
+    async def test_closing_finishes_what_is_being_written(self, bench: Bench):
+        """A put that was under way when the queue is closed is stored; one that comes later is refused."""
+        puts = [asyncio.create_task(bench.queue.put([build_call(f"m{n}")])) for n in range(5)]
+        await asyncio.sleep(0)
+        await bench.queue.close()
+        await asyncio.gather(*puts)
+        with pytest.raises(QueueUnavailable):
+            await bench.queue.put([build_call("late")])
+        await bench.reopen()
+        assert len(await lease(bench.queue)) == 5
