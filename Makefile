@@ -6,7 +6,7 @@ BIN = .venv/bin
 export PYTHON UPGRADE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format requirements changelog clean browser
+.PHONY: help demo test check bench format reference requirements changelog clean browser
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ bench: .venv/.dev ## run the benchmarks
 format: .venv/.dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --quiet --fix-only
 	$(BIN)/ruff format --quiet
+
+reference: .venv/.dev ## write docs/reference again from the code
+	@$(BIN)/python scripts/generate_reference.py
 
 requirements: .venv/.dev ## compile the pinned requirements again (UPGRADE=1 takes the newest)
 	@sh scripts/compile-requirements.sh

@@ -9,12 +9,12 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from signalpost.catalog import WRITE_KEY_SHAPE, Source
 from signalpost.mapping.destinations import DESTINATION_TYPES
@@ -24,7 +24,7 @@ from signalpost.model.ids import DestinationId, SourceId, WriteKey
 
 DEFAULT_FILE = Path("signalpost.toml")
 ENVIRONMENT_PREFIX = "SIGNALPOST_"
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class _Section(BaseModel):
@@ -45,14 +45,18 @@ class ServerSection(_Section):
 
 
 def _check_base_url(url: str) -> str:
-    if url.startswith("https://"):
-        return url
-    rest = url.removeprefix("http://")
-    if rest != url and rest.split("/")[0].rsplit(":", 1)[0] in _LOOPBACK_NAMES:
-        return url
-    raise PydanticCustomError(
-        "base_url", "must begin with https:// (http:// only for this machine: localhost, 127.0.0.1)"
-    )
+    """Every token goes to this host, so what it names must be plain to see, and the way there encrypted."""
+    try:
+        parts = urlsplit(url)
+        is_plain = bool(parts.hostname) and not (parts.username or parts.query or parts.fragment or "@" in parts.netloc)
+        is_private = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK_NAMES)
+    except ValueError:
+        is_plain = is_private = False
+    if not (is_plain and is_private):
+        raise PydanticCustomError(
+            "base_url", "must begin with https:// and a host (http:// only for this machine: localhost, 127.0.0.1)"
+        )
+    return url
 
 
 class MetaSection(_Section):
@@ -99,16 +103,12 @@ class SourceSection(_Section):
     """One source: a name, its write keys, and the names of its destinations."""
 
     name: str = Field(min_length=1)
-    write_keys: tuple[Annotated[str, AfterValidator(_check_write_key)], ...] = Field(min_length=1)
+    write_keys: tuple[Annotated[str, AfterValidator(_check_write_key)], ...] = Field(min_length=1, repr=False)
     destinations: tuple[str, ...] = ()
 
 
-class Config(BaseSettings):
+class Config(_Section):
     """Everything that is configured. `destinations` are checked apart, each against the settings of its type."""
-
-    model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__"
-    )
 
     server: ServerSection = ServerSection()
     meta: MetaSection = MetaSection()
@@ -116,46 +116,22 @@ class Config(BaseSettings):
     delivery: DeliverySection = DeliverySection()
     log: LogSection = LogSection()
     sources: tuple[SourceSection, ...] = ()
-    destinations: tuple[dict[str, Any], ...] = ()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the framework passes it
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the framework passes it
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment first, then files that it names; what signalpost.toml says is given as initial values."""
-        return env_settings, _FilesNamedByEnvironment(settings_cls), init_settings
-
-
-class _FilesNamedByEnvironment(PydanticBaseSettingsSource):
-    """`SIGNALPOST_META__BASE_URL_FILE=/run/url` stands for `SIGNALPOST_META__BASE_URL` = what that file holds."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        found: dict[str, dict[str, str]] = {}
-        for variable in _find_known_variables():
-            file = os.environ.get(f"{variable}_FILE")
-            if file is not None:
-                section, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-                found.setdefault(section, {})[key] = _read_secret_file(Path(file), f"{variable}_FILE")
-        return found
+    # Holds tokens as they stand in the file, also under a mistyped key: never shown, never dumped.
+    destinations: tuple[dict[str, Any], ...] = Field((), repr=False, exclude=True)
 
 
 def read_config(file: Path | None = None) -> Config:
     """Read the file (default: signalpost.toml when it is there) and the environment. Raises ConfigError."""
-    from_file = _read_file(file)
-    _check_environment_names()
-    where = str(file or DEFAULT_FILE)
+    given = _read_file(file)
+    variables = _read_environment()
+    for (section, key), variable in variables.items():
+        below = given.setdefault(section, {})
+        if isinstance(below, dict):  # else the file is wrong, and is told so
+            below[key] = variable.value
     try:
-        return Config(**from_file)
+        return Config.model_validate(given)
     except ValidationError as error:
-        raise ConfigError(_describe(error, where)) from None
+        raise ConfigError("\n".join(_describe_each(error, str(file or DEFAULT_FILE), Config, variables))) from None
 
 
 def build_destinations(config: Config, folder: Path = Path()) -> list[Destination]:
@@ -193,16 +169,16 @@ def _build_destination(index: int, row: Mapping[str, Any], folder: Path) -> Dest
     settings = dict(row)
     name, slug, is_enabled = settings.pop("name", None), settings.pop("type", None), settings.pop("enabled", True)
     if not isinstance(name, str) or not name:
-        msg = f"{where}.name: must be a text that names the destination"
-        raise ConfigError(msg)
+        raise ConfigError(f"{where}.name: must be a text that names the destination")
     if not isinstance(is_enabled, bool):
-        msg = f"{where}.enabled: must be true or false"
-        raise ConfigError(msg)
+        raise ConfigError(f"{where}.enabled: must be true or false")
     destination_type = DESTINATION_TYPES.get(str(slug))
     if destination_type is None:
-        msg = f"{where}.type: must be one of {', '.join(DESTINATION_TYPES)}{_suggest(str(slug), DESTINATION_TYPES)}"
-        raise ConfigError(msg)
-    checked = check_settings(destination_type.settings, _read_secret_files(settings, where, folder), where)
+        raise ConfigError(
+            f"{where}.type: must be one of {', '.join(DESTINATION_TYPES)}{_suggest(str(slug), DESTINATION_TYPES)}"
+        )
+    settings = _read_secret_files(settings, destination_type.settings.model_fields, where, folder)
+    checked = check_settings(destination_type.settings, settings, where)
     return Destination(DestinationId(name), name, destination_type, checked, is_enabled)
 
 
@@ -211,28 +187,35 @@ def check_settings(settings_type: type[BaseModel], given: Mapping[str, Any], whe
     try:
         return settings_type.model_validate(dict(given))
     except ValidationError as error:
-        raise ConfigError(_describe(error, where, settings_type.model_fields)) from None
+        raise ConfigError("\n".join(_describe_each(error, where, settings_type))) from None
 
 
-def _read_secret_files(settings: Mapping[str, Any], where: str, folder: Path) -> dict[str, Any]:
+def _read_secret_files(
+    settings: Mapping[str, Any], known: Mapping[str, object], where: str, folder: Path
+) -> dict[str, Any]:
     """`access_token_file = "token.txt"` stands for `access_token` = what that file holds, without the line break."""
     read: dict[str, Any] = {}
     for key, value in settings.items():
         secret_key = key.removesuffix("_file")
-        if secret_key == key or not isinstance(value, str):
+        if secret_key == key or secret_key not in known:
             read[key] = value
-            continue
-        read[secret_key] = _read_secret_file(folder / value, f"{where}.{key}")
+        elif secret_key in settings:
+            raise ConfigError(f"{where}: {secret_key} and {key} are both given; keep one")
+        elif not isinstance(value, str):
+            raise ConfigError(f"{where}: {key}: must be the name of a file, in quotes")
+        else:
+            read[secret_key] = _read_secret_file(folder / value, f"{where}: {key}")
     return read
 
 
 def _read_secret_file(file: Path, where: str) -> str:
     try:
-        return file.read_text(encoding="utf-8").strip()
+        secret = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        msg = f"{where}: cannot read {file}: {reason}"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{where}: cannot read {file}: {_tell(error)}") from None
+    if not secret:
+        raise ConfigError(f"{where}: {file} is empty; it must hold the value")
+    return secret
 
 
 def _read_file(file: Path | None) -> dict[str, Any]:
@@ -242,33 +225,48 @@ def _read_file(file: Path | None) -> dict[str, Any]:
     except FileNotFoundError:
         if file is None:
             return {}
-        msg = f"{path}: there is no such file; write one (docs/configuration.md shows how) or try `signalpost demo`"
-        raise ConfigError(msg) from None
+        raise ConfigError(
+            f"{path}: there is no such file; write one (docs/configuration.md shows how) or try `signalpost demo`"
+        ) from None
     except tomllib.TOMLDecodeError as error:
-        msg = f"{path}: this is not valid TOML: {error}"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{path}: this is not valid TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        msg = f"{path}: cannot be read: {reason}"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{path}: cannot be read: {_tell(error)}") from None
 
 
-def _find_known_variables() -> dict[str, None]:
-    return {
-        f"{ENVIRONMENT_PREFIX}{section}__{key}".upper(): None
-        for section, field in Config.model_fields.items()
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        for key in field.annotation.model_fields
-    }
+def _tell(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else "it is not UTF-8 text"
 
 
-def _check_environment_names() -> None:
-    """A mistyped variable would be ignored in silence, so an unknown one is an error."""
-    known = _find_known_variables()
-    for name in os.environ:
-        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name and name.removesuffix("_FILE") not in known:
-            msg = f"{name}: there is no such setting{_suggest(name, known)}"
-            raise ConfigError(msg)
+class _Variable(NamedTuple):
+    name: str
+    value: str
+
+
+def _read_environment() -> dict[tuple[str, str], _Variable]:
+    """Section and key -> what SIGNALPOST_<SECTION>__<KEY> says, or the file that its _FILE form names.
+
+    A mistyped variable would be ignored in silence, so an unknown one is an error. Without the double underscore it is
+    somebody else's: Kubernetes sets SIGNALPOST_PORT for a service of that name.
+    """
+    known = {f"{ENVIRONMENT_PREFIX}{section}__{key}".upper(): (section, key) for section, key in _find_settings()}
+    found: dict[tuple[str, str], _Variable] = {}
+    for name, value in os.environ.items():
+        if not name.startswith(ENVIRONMENT_PREFIX) or "__" not in name:
+            continue
+        setting = known.get(name) or known.get(name.removesuffix("_FILE"))
+        if setting is None:
+            raise ConfigError(f"{name}: there is no such setting{_suggest(name, known, show_all=False)}")
+        if setting in found:
+            raise ConfigError(f"{found[setting].name} and {name} are both given; keep one")
+        found[setting] = _Variable(name, value if name in known else _read_secret_file(Path(value), name))
+    return found
+
+
+def _find_settings() -> Iterator[tuple[str, str]]:
+    for section, field in Config.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from ((section, key) for key in field.annotation.model_fields)
 
 
 def _check_unique(where: str, names: Sequence[str]) -> None:
@@ -276,37 +274,54 @@ def _check_unique(where: str, names: Sequence[str]) -> None:
     for name in names:
         if name in seen:
             shown = "a write key" if where.endswith("write_keys") else f'"{name}"'
-            msg = f"{where}: {shown} is used twice; each must be unique"
-            raise ConfigError(msg)
+            raise ConfigError(f"{where}: {shown} is used twice; each must be unique")
         seen.add(name)
 
 
-def _describe(error: ValidationError, where: str, known: Mapping[str, object] = Config.model_fields) -> str:
-    return "\n".join(_describe_each(error, where, known))
+def _describe_each(
+    error: ValidationError,
+    where: str,
+    model: type[BaseModel],
+    variables: Mapping[tuple[str, str], _Variable] = MappingProxyType({}),
+) -> Iterator[str]:
+    """A sentence for each fault: where it stands (a variable beats the file), which key, what would be right."""
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        place = fault["loc"]
+        variable = variables.get((str(place[0]), str(place[-1])))
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+        yield f"{variable.name if variable else f'{where}: {path}'}: {_describe_fault(fault, model)}"
 
 
-def _describe_each(error: ValidationError, where: str, known: Mapping[str, object]) -> Iterator[str]:
-    for fault in error.errors(include_url=False, include_context=False):
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).removeprefix(".")
-        if fault["type"] == "extra_forbidden":
-            siblings = _find_siblings(fault["loc"], known)
-            yield f"{where}: {path}: there is no such setting{_suggest(str(fault['loc'][-1]), siblings)}"
-        else:
+def _describe_fault(fault: ErrorDetails, model: type[BaseModel]) -> str:
+    match fault["type"]:
+        case "extra_forbidden":
+            return f"there is no such setting{_suggest(str(fault['loc'][-1]), _find_siblings(fault['loc'], model))}"
+        case "missing":
+            return "is required"
+        case "string_type":
+            return "must be text, in quotes"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "must be a table of settings"
+        case "tuple_type":
+            return "must be a list"
+        case _:
             message = fault["msg"].replace("Input should be", "must be")
-            yield f"{where}: {path}: {message[0].lower()}{message[1:]}"
+            return f"{message[0].lower()}{message[1:]}"
 
 
-def _find_siblings(location: tuple[int | str, ...], known: Mapping[str, object]) -> Mapping[str, object]:
-    fields = known
+def _find_siblings(location: tuple[int | str, ...], model: type[BaseModel]) -> Mapping[str, object]:
+    fields = model.model_fields
     for part in location[:-1]:
         annotation = getattr(fields.get(str(part)), "annotation", None)
-        if isinstance(part, str) and isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             fields = annotation.model_fields
         elif part == "sources":
             fields = SourceSection.model_fields
     return fields
 
 
-def _suggest(name: str, known: Mapping[str, object]) -> str:
+def _suggest(name: str, known: Mapping[str, object], *, show_all: bool = True) -> str:
     close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; there are {', '.join(known)}" if show_all else ""

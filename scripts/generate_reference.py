@@ -1,0 +1,174 @@
+"""Writes docs/reference/ from the code: settings, codes, metrics, commands. `make reference`; CI compares."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from signalpost.cli import app
+from signalpost.config import Config, SourceSection
+from signalpost.mapping.destinations import DESTINATION_TYPES
+from signalpost.model.results import REASONS, WARNINGS
+from signalpost.telemetry import Telemetry
+
+FOLDER = Path(__file__).parents[1] / "docs/reference"
+NOTE = "<!-- Made by `make reference` from the code. Change the code, not this page. -->"
+
+
+def build_pages() -> dict[str, str]:
+    """File name -> text of every generated page."""
+    pages = {
+        "settings.md": _build_settings(),
+        "codes.md": _build_codes(),
+        "metrics.md": _build_metrics(),
+        "commands.md": _build_commands(),
+    }
+    return {name: f"{NOTE}\n" + "\n".join(lines).rstrip() + "\n" for name, lines in pages.items()}
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    heads = list(heads)
+    yield "| " + " | ".join(heads) + " |"
+    yield "|" + "---|" * len(heads)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+    yield ""
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case () | {}:
+            return "empty"
+        case str() | Path():
+            return f'`"{value}"`'
+        case _:
+            return f"`{value}`"
+
+
+def _build_settings() -> Iterator[str]:
+    yield "# Settings"
+    yield ""
+    yield "## The gateway"
+    yield ""
+    yield "Each can also be given as `SIGNALPOST_<SECTION>__<KEY>`, or as `SIGNALPOST_<SECTION>__<KEY>_FILE`, the name of a"
+    yield "file that holds the value. The environment beats the file."
+    yield ""
+    for name, section in Config.model_fields.items():
+        if isinstance(section.annotation, type) and issubclass(section.annotation, BaseModel):
+            yield f"### `[{name}]`"
+            yield ""
+            yield section.annotation.__doc__ or ""
+            yield ""
+            rows = (
+                (f"`{key}`", _default(field), field.description or "")
+                for key, field in section.annotation.model_fields.items()
+            )
+            yield from _table(("key", "default", "meaning"), rows)
+    yield "### `[[sources]]`"
+    yield ""
+    yield SourceSection.__doc__ or ""
+    yield ""
+    rows = ((f"`{key}`", _default(field), field.description or "") for key, field in SourceSection.model_fields.items())
+    yield from _table(("key", "default", "meaning"), rows)
+    yield "### `[[destinations]]`"
+    yield ""
+    yield "`name`, `type` (a heading below), `enabled` (`true`), and the settings of the type. A secret can stand in a file"
+    yield 'of its own: `access_token_file = "token.txt"`.'
+    yield ""
+    for slug, destination_type in DESTINATION_TYPES.items():
+        yield f"## {slug}"
+        yield ""
+        names = ", ".join(f"`{name}`" for name in destination_type.integration_names)
+        yield f"In a call's `integrations` it answers to {names}."
+        yield ""
+        rows = (
+            (f"`{key}`", field.title or "", _default(field), field.description or "")
+            for key, field in destination_type.settings.model_fields.items()
+        )
+        yield from _table(("setting", "label", "default", "meaning"), rows)
+
+
+def _build_codes() -> Iterator[str]:
+    yield "# Codes"
+    yield ""
+    yield "## Why a call is not delivered"
+    yield ""
+    yield "`MESSAGE_REJECTED` and `INVALID_SETTINGS` end as *rejected*, with a dead letter; the others as *filtered*, with a"
+    yield "count."
+    yield ""
+    rows = ((f"`{text.code}`", f"`{reason}`", text.sentence) for reason, text in REASONS.items())
+    yield from _table(("code", "reason", "in a sentence"), rows)
+    yield "## Warnings"
+    yield ""
+    yield "The event is delivered; something in it could be better. Each is reported once, in this order."
+    yield ""
+    yield from _table(("warning", "in a sentence"), ((f"`{code}`", text) for code, text in WARNINGS.items()))
+
+
+def _build_metrics() -> Iterator[str]:
+    yield "# Metrics"
+    yield ""
+    yield "At `/metrics` on the console port, in Prometheus' format."
+    yield ""
+    rows = []
+    for metric in Telemetry().registry.collect():
+        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+        rows.append((f"`{name}`", metric.type, metric.documentation))
+    yield from _table(("metric", "type", "meaning"), rows)
+
+
+def _build_commands() -> Iterator[str]:
+    yield "# Commands"
+    yield ""
+    yield "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 already running on this data folder."
+    yield ""
+    commands: Mapping[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for name, command in sorted(commands.items()):
+        yield f"## signalpost {name}"
+        yield ""
+        yield command.help or ""
+        yield ""
+        rows = []
+        for parameter in command.params:
+            if parameter.name == "help":
+                continue
+            shown = parameter.opts[0] if parameter.param_type_name == "option" else (parameter.name or "").upper()
+            rows.append((f"`{shown}`", _parameter_default(parameter), (parameter.help or "").replace("\n", " ")))
+        yield from _table(("option", "default", "meaning"), rows)
+
+
+def _parameter_default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    if parameter.default in (None, False) or callable(parameter.default):
+        return ""
+    return f"`{parameter.default}`"
+
+
+def main() -> None:
+    """Write every page; with --check only tell which are out of date."""
+    stale = []
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, text in build_pages().items():
+        file = FOLDER / name
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                file.write_text(text, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        sys.exit(f"out of date: {', '.join(stale)}; run `make reference`")
+
+
+if __name__ == "__main__":
+    main()
