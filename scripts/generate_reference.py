@@ -61,8 +61,8 @@ def _build_settings() -> Iterator[str]:
     yield ""
     yield "## The gateway"
     yield ""
-    yield "Each can also be given as `SIGNALPOST_<SECTION>__<KEY>`, or as `SIGNALPOST_<SECTION>__<KEY>_FILE`, the name of a"
-    yield "file that holds the value. The environment beats the file."
+    yield "Each can also be given as `SIGNALPOST_<SECTION>__<KEY>`, or as `SIGNALPOST_<SECTION>__<KEY>_FILE`, the name"
+    yield "of a file that holds the value. The environment beats the file."
     yield ""
     for name, section in Config.model_fields.items():
         if isinstance(section.annotation, type) and issubclass(section.annotation, BaseModel):
@@ -83,8 +83,8 @@ def _build_settings() -> Iterator[str]:
     yield from _table(("key", "default", "meaning"), rows)
     yield "### `[[destinations]]`"
     yield ""
-    yield "`name`, `type` (a heading below), `enabled` (`true`), and the settings of the type. A secret can stand in a file"
-    yield 'of its own: `access_token_file = "token.txt"`.'
+    yield "`name`, `type` (a heading below), `enabled` (`true`), and the settings of the type. A secret can stand in a"
+    yield 'file of its own: `access_token_file = "token.txt"`.'
     yield ""
     for slug, destination_type in DESTINATION_TYPES.items():
         yield f"## {slug}"
@@ -104,8 +104,8 @@ def _build_codes() -> Iterator[str]:
     yield ""
     yield "## Why a call is not delivered"
     yield ""
-    yield "`MESSAGE_REJECTED` and `INVALID_SETTINGS` end as *rejected*, with a dead letter; the others as *filtered*, with a"
-    yield "count."
+    yield "`MESSAGE_REJECTED` and `INVALID_SETTINGS` end as *rejected*, with a dead letter; the others as *filtered*,"
+    yield "with a count."
     yield ""
     rows = ((f"`{text.code}`", f"`{reason}`", text.sentence) for reason, text in REASONS.items())
     yield from _table(("code", "reason", "in a sentence"), rows)

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.model.delivery import Target
@@ -24,7 +24,7 @@ class Source:
 
     id: SourceId
     name: str
-    write_keys: Sequence[WriteKey]
+    write_keys: Sequence[WriteKey] = field(repr=False)
     destinations: Sequence[Destination] = ()
 
 

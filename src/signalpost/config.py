@@ -150,8 +150,7 @@ def build_sources(config: Config, destinations: Sequence[Destination]) -> list[S
     for index, section in enumerate(config.sources):
         for name in section.destinations:
             if name not in by_name:
-                known = ", ".join(by_name) or "none is configured"
-                hint = f"{_suggest(name, by_name)} (known: {known})"
+                hint = _suggest(name, by_name) if by_name else "; none is configured"
                 raise ConfigError(f'sources[{index}].destinations: there is no destination named "{name}"{hint}')
         sources.append(
             Source(
@@ -174,9 +173,8 @@ def _build_destination(index: int, row: Mapping[str, Any], folder: Path) -> Dest
         raise ConfigError(f"{where}.enabled: must be true or false")
     destination_type = DESTINATION_TYPES.get(str(slug))
     if destination_type is None:
-        raise ConfigError(
-            f"{where}.type: must be one of {', '.join(DESTINATION_TYPES)}{_suggest(str(slug), DESTINATION_TYPES)}"
-        )
+        hint = _suggest(str(slug), DESTINATION_TYPES, show_all=False)
+        raise ConfigError(f"{where}.type: must be one of {', '.join(DESTINATION_TYPES)}{hint}")
     settings = _read_secret_files(settings, destination_type.settings.model_fields, where, folder)
     checked = check_settings(destination_type.settings, settings, where)
     return Destination(DestinationId(name), name, destination_type, checked, is_enabled)

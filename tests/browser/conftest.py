@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
 DESKTOP = {"width": 1280, "height": 800}
 # Chromium's own errands are switched off, and only this machine's name resolves: a page that needs the internet fails.
@@ -35,35 +35,35 @@ class Visitor:
 
     browser: Browser
     hosts: set[str] = field(default_factory=set)
-    strange_requests: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     contexts: list[BrowserContext] = field(default_factory=list)
 
-    async def open(self, url: str, *, width: int = DESKTOP["width"], is_time_ours: bool = False, **options) -> Page:
+    async def open(self, url: str, *, width: int = DESKTOP["width"], moves_time: bool = False, **options) -> Page:
         """Open a page in a fresh context. Options are Playwright's: color_scheme, java_script_enabled...
 
-        is_time_ours: the page's timers fire when the test says so (`page.clock`), not when time passes.
+        moves_time: the test will move the page's own time forward, with `page.clock`, so that nobody waits for a timer.
         """
         context = await self.browser.new_context(viewport={**DESKTOP, "width": width}, **options)
         context.set_default_timeout(5_000)
         self.contexts.append(context)
         self.hosts.add(urlsplit(url).netloc)
-        context.on("request", self._note_request)
+        context.on("request", lambda request: self.asked.append(request.url))
         context.on("console", self._note_message)
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
-        if is_time_ours:
+        if moves_time:
             await context.clock.install()
         page = await context.new_page()
         await page.goto(url)
         return page
 
+    def strange_requests(self) -> list[str]:
+        """What pages asked of hosts that no test opened."""
+        return [url for url in self.asked if urlsplit(url).netloc not in self.hosts]
+
     async def leave(self) -> None:
         for context in self.contexts:
             await context.close()
-
-    def _note_request(self, request: Request) -> None:
-        if urlsplit(request.url).netloc not in self.hosts:
-            self.strange_requests.append(request.url)
 
     def _note_message(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
@@ -86,5 +86,5 @@ async def visitor(browser: Browser):
     visitor = Visitor(browser)
     yield visitor
     await visitor.leave()
-    assert visitor.strange_requests == []
+    assert visitor.strange_requests() == []
     assert visitor.errors == []

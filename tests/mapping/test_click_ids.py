@@ -19,7 +19,10 @@ RECEIVED_AT = HAPPENED_AT + timedelta(seconds=2)
 FBC, FBP = "fb.1.1795262390000.AbC_9", "fb.1.1795262000000.1098115397"
 
 
-def find(properties: Any = None, context: Any = None, timestamp: datetime = HAPPENED_AT) -> tuple[str | None, str | None, tuple[WarningCode, ...]]:  # fmt: skip
+Found = tuple[str | None, str | None, tuple[WarningCode, ...]]
+
+
+def find(properties: Any = None, context: Any = None, timestamp: datetime = HAPPENED_AT) -> Found:
     """The fbc, the fbp and the warnings of a call."""
     event = SegmentEvent(
         type="track",
@@ -97,7 +100,7 @@ def test_malformed_click_ids(given_id: object) -> None:
 
 
 def test_a_tail_of_three_characters() -> None:
-    """All after the third dot of an fbc is the click id; an fbp has digits there, and an appendix of 2 or 8 characters."""
+    """All after the third dot of an fbc is the click id; an fbp has digits there, then an appendix of 2 or 8."""
     assert find({"fbp": "fb.1.1.1.AQQ", "fbc": "fb.1.1.1.AQQ"}) == ("fb.1.1.1.AQQ", None, ("invalid_fbp",))
 
 

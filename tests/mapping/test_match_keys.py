@@ -1,5 +1,6 @@
 """The table of match keys: complete, found under every name, and remembered within bounds."""
 
+import inspect
 from datetime import date
 from typing import Any
 
@@ -64,10 +65,7 @@ def test_a_list_keeps_its_order_and_loses_its_doubles() -> None:
 def test_remembered_values_are_bounded(key: str) -> None:
     """At most a few thousand short values are remembered; a long one is hashed anew with the same result."""
     row = next(row for row in MATCH_KEYS if row.key == key)
-    closure = dict(
-        zip(row.hash_text.__code__.co_freevars, (cell.cell_contents for cell in row.hash_text.__closure__), strict=True)
-    )
-    remember = closure["remember"]
+    remember = inspect.getclosurevars(row.hash_text).nonlocals["remember"]
     assert remember.cache_info().maxsize <= 4096
     text = {"zp": "12345", "ge": "female", "country": "Germany"}.get(key, "texas")
     row.hash_text(text, make_surroundings())

@@ -27,8 +27,9 @@ def write_example(region: str, kind: int, *, as_e164: bool) -> str:
     return phonenumbers.format_number(number, forms.E164 if as_e164 else forms.NATIONAL) if number else ""
 
 
-EXAMPLES = st.builds(lambda region, kind, form: write_example(region, kind, as_e164=form), st.sampled_from(REGIONS), KINDS, st.booleans())  # fmt: skip
-WRITTEN = EXAMPLES | DIGITS | st.builds("+{}{}".format, CALLING_CODES, DIGITS) | st.builds("{}{}".format, CALLING_CODES, DIGITS)  # fmt: skip
+EXAMPLES = st.builds(write_example, st.sampled_from(REGIONS), KINDS, as_e164=st.booleans())
+WITH_CALLING_CODE = st.builds("{}{}{}".format, st.sampled_from(["", "+"]), CALLING_CODES, DIGITS)
+WRITTEN = EXAMPLES | DIGITS | WITH_CALLING_CODE
 
 
 @given(text=WRITTEN | st.from_regex(r"\+?[0-9(). -]{7,20}", fullmatch=True), country=st.none() | COUNTRIES)

@@ -21,29 +21,33 @@ class BatchLimits:
 
 def split_expired(events: Sequence[QueuedEvent], now: datetime) -> tuple[list[QueuedEvent], list[QueuedEvent]]:
     """(fresh, expired): one event past its age limit would make Meta refuse the whole request it travels in."""
-    now_seconds = now.timestamp()
+    now_seconds = int(now.timestamp())  # Meta counts whole seconds, and takes the event in the last one too
     fresh = [event for event in events if event.expires_at >= now_seconds]
     expired = [event for event in events if event.expires_at < now_seconds]
     return fresh, expired
 
 
 def group_into_batches(events: Iterable[QueuedEvent], limits: BatchLimits) -> list[Batch]:
-    """Batches of one dataset each, within the limits; the events are of one destination, as a lease is."""
-    by_dataset: dict[DatasetId, list[QueuedEvent]] = {}
+    """Batches of one dataset each, within the limits; the events are of one destination, as a lease is.
+
+    Events whose last answer was unclear travel among themselves: fresh ones beside them would keep it unclear for ever.
+    """
+    alike: dict[tuple[DatasetId, bool], list[QueuedEvent]] = {}
     for event in events:
-        by_dataset.setdefault(event.dataset_id, []).append(event)
+        alike.setdefault((event.dataset_id, event.is_unclear), []).append(event)
     return [
         Batch(part[0].destination_id, dataset_id, tuple(part))
-        for dataset_id, same_dataset in by_dataset.items()
-        for part in _cut(same_dataset, limits)
+        for (dataset_id, _), same in alike.items()
+        for part in _cut(same, limits)
     ]
 
 
 def _cut(events: Sequence[QueuedEvent], limits: BatchLimits) -> Iterator[list[QueuedEvent]]:
+    max_events = min(limits.max_events, META_MAX_EVENTS)
     part: list[QueuedEvent] = []
     part_bytes = 0
     for event in events:
-        if part and (len(part) == limits.max_events or part_bytes + len(event.payload) > limits.max_bytes):
+        if part and (len(part) == max_events or part_bytes + len(event.payload) > limits.max_bytes):
             yield part
             part, part_bytes = [], 0
         part.append(event)

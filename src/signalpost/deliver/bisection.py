@@ -1,23 +1,24 @@
-"""Which part of a batch to send next. Pure.
+"""Which part of a lease to send next. Pure.
 
 Meta refuses a whole request for one bad event and names no index, so a refused part is halved, breadth first, until
 every bad event is alone.
 """
 
 from collections import deque
+from collections.abc import Iterable
 
 from signalpost.deliver.batches import halves
 from signalpost.model.delivery import Batch, QueuedEvent
 
 
 class Bisection:
-    """Hands out the parts of one batch; at first the batch itself.
+    """Hands out the parts of some batches; at first the batches themselves.
 
-    For k bad of n events it takes at most 1 + 2·k·⌈log₂ n⌉ requests.
+    For k bad of the n events of a batch it takes at most 1 + 2·k·⌈log₂ n⌉ requests.
     """
 
-    def __init__(self, batch: Batch) -> None:
-        self._parts = deque([batch])
+    def __init__(self, batches: Iterable[Batch]) -> None:
+        self._parts = deque(batches)
 
     def next_part(self) -> Batch | None:
         """The part to send next; None when every part was handed out and none was refused since."""

@@ -28,11 +28,12 @@ RECEIPT_MISMATCH = "receipt_mismatch"
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Back-off after failures: a random part of a delay that doubles. throttle_delay: when Meta names none."""
+    """Back-off after failures: a random part of a delay that doubles. The throttle delays serve when Meta names none."""
 
     first_delay: timedelta = timedelta(seconds=1)
     max_delay: timedelta = timedelta(seconds=300)
     throttle_delay: timedelta = timedelta(seconds=60)
+    max_throttle_delay: timedelta = timedelta(minutes=15)
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -79,7 +80,8 @@ def decide(
 ) -> Decision:
     """What to do with a batch after one attempt.
 
-    failures: consecutive Unavailable outcomes of the destination before this one. jitter: 0 to 1, drawn by the caller.
+    failures: how many outcomes of this same kind the destination had in a row before this one. jitter: 0 to 1, drawn by
+    the caller.
     """
     match outcome:
         case Accepted(fbtrace_id):
@@ -92,7 +94,7 @@ def decide(
         case Unavailable(detail):
             return RetryAt(now + find_backoff(failures, jitter, policy), f"unavailable: {detail}")
         case Throttled(wait_seconds, detail):
-            wait = policy.throttle_delay if wait_seconds is None else timedelta(seconds=wait_seconds)
+            wait = find_throttle_delay(failures, policy) if wait_seconds is None else timedelta(seconds=wait_seconds)
             return RetryAt(now + wait, f"throttled: {detail}", charge=False)
         case Unauthorized(reason, detail):
             return PauseDestination(reason, detail)
@@ -108,5 +110,13 @@ def decide(
 
 def find_backoff(failures: int, jitter: float, policy: RetryPolicy) -> timedelta:
     """Full jitter: anywhere between nothing and a delay that doubles with each failure up to the longest."""
-    doublings = min(failures, 32)
-    return jitter * min(policy.max_delay, policy.first_delay * 2**doublings)
+    return jitter * _double(policy.first_delay, failures, policy.max_delay)
+
+
+def find_throttle_delay(failures: int, policy: RetryPolicy) -> timedelta:
+    """The whole of a delay that doubles: Meta has asked for silence."""
+    return _double(policy.throttle_delay, failures, policy.max_throttle_delay)
+
+
+def _double(delay: timedelta, times: int, longest: timedelta) -> timedelta:
+    return min(longest, delay * 2 ** min(times, 20))

@@ -6,12 +6,12 @@ Nothing here trusts the client: every step is bounded by a limit before it costs
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
-from signalpost.model.segment_event import InvalidCall
+from signalpost.model.segment_event import InvalidCall, JsonObject
 
 FaultCode = Literal[
     "empty_body",
@@ -56,21 +56,27 @@ class RequestFault:
 
 @dataclass(frozen=True, slots=True)
 class DecodedBatch:
-    """The calls of one request in the order sent, each decoded or refused by itself; what the batch says for all."""
+    """The calls of one request in the order sent, each decoded or refused by itself; what the batch says for all.
+
+    write_keys: each call's own. write_key: the batch's. None when absent or empty.
+    """
 
     calls: Sequence[object | InvalidCall]
     write_keys: Sequence[str | None]
     sent_at: object = None
-    context: object = None
-    integrations: object = None
+    context: JsonObject = field(default_factory=dict)
+    integrations: JsonObject = field(default_factory=dict)
     write_key: str | None = None
+
+
+_NULL = msgspec.Raw(b"null")
 
 
 class _BatchBody(msgspec.Struct, rename="camel"):
     batch: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
     sent_at: object = None
-    context: object = None
-    integrations: object = None
+    context: msgspec.Raw = _NULL
+    integrations: msgspec.Raw = _NULL
     write_key: object = None
 
 
@@ -97,6 +103,17 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes | RequestFault:
     return text
 
 
+def decode_call(body: bytes, limits: Limits) -> object | InvalidCall | RequestFault:
+    """One JSON text that is a call; whether it is an object, and a valid one, is for `parse_call` to say."""
+    text = _check_text(body)
+    if isinstance(text, RequestFault):
+        return text
+    call = _decode_document(text)
+    if isinstance(call, RequestFault):
+        return call
+    return _check_call(text, call, limits)
+
+
 def decode_single(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
     """One call: the body is the call itself."""
     text = _check_text(body)
@@ -106,8 +123,8 @@ def decode_single(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
     if isinstance(call, RequestFault):
         return call
     if not isinstance(call, dict):
-        return RequestFault("invalid_payload", "body must be a JSON object")
-    return DecodedBatch([_check_call(text, call, limits)], [_write_key_of(call)])
+        return _NOT_AN_OBJECT
+    return DecodedBatch([_check_call(text, call, limits)], [_read_write_key(call.get("writeKey"))])
 
 
 def decode_batch(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
@@ -127,16 +144,40 @@ def decode_batch(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
         return RequestFault("too_many_events", f"batch must hold at most {limits.max_batch_calls} calls")
     try:
         decoded = [_decoder.decode(raw) for raw in raw_calls]
-    except (msgspec.DecodeError, RecursionError) as error:
-        return _describe_json_error(error)
+        context = _decode_shared("context", document.context, limits)
+        integrations = _decode_shared("integrations", document.integrations, limits)
+    except (msgspec.DecodeError, RecursionError):
+        # The slices were only skimmed before; decoding the whole says at which byte of it the fault is.
+        fault = _decode_document(text)
+        return fault if isinstance(fault, RequestFault) else _INVALID_JSON
+    if isinstance(context, RequestFault):
+        return context
+    if isinstance(integrations, RequestFault):
+        return integrations
     return DecodedBatch(
         calls=[_check_call(raw, call, limits) for raw, call in zip(raw_calls, decoded, strict=True)],
-        write_keys=[_write_key_of(call) for call in decoded],
+        write_keys=[_read_write_key(call.get("writeKey")) if isinstance(call, dict) else None for call in decoded],
         sent_at=document.sent_at,
-        context=document.context,
-        integrations=document.integrations,
-        write_key=document.write_key if isinstance(document.write_key, str) else None,
+        context=context,
+        integrations=integrations,
+        write_key=_read_write_key(document.write_key),
     )
+
+
+def _decode_shared(name: str, raw: msgspec.Raw, limits: Limits) -> JsonObject | RequestFault:
+    """What a batch says for each of its calls. It is merged into every one, so it may be no larger than a call.
+
+    Refused when it is no object, not ignored: an opt-out could be in there.
+    """
+    shared = _decoder.decode(raw)
+    if shared is None:
+        return {}
+    if not isinstance(shared, dict):
+        return RequestFault("invalid_batch", f"{name} of a batch must be an object")
+    objection = _check_call(raw, shared, limits)
+    if isinstance(objection, InvalidCall):
+        return RequestFault("invalid_batch", f"{name} of a batch is too large: {objection.message}")
+    return shared
 
 
 def _check_text(body: bytes) -> bytes | RequestFault:
@@ -168,7 +209,8 @@ def _keep_pairs(found: re.Match[bytes]) -> bytes:
 
 def _decode_document(text: bytes) -> object | RequestFault:
     try:
-        return _decoder.decode(text)
+        document: object = _decoder.decode(text)
+        return document
     except (msgspec.DecodeError, RecursionError) as error:
         return _describe_json_error(error)
 
@@ -182,16 +224,19 @@ def _decode_batch_document(text: bytes) -> _BatchBody | RequestFault:
         if isinstance(document, RequestFault):
             return document
         if not isinstance(document, dict):
-            return RequestFault("invalid_payload", "body must be a JSON object")
+            return _NOT_AN_OBJECT
         return RequestFault("invalid_batch", "batch must be an array of calls")
     except (msgspec.DecodeError, RecursionError) as error:
         return _describe_json_error(error)
 
 
+_NOT_AN_OBJECT = RequestFault("invalid_payload", "body must be a JSON object")
+_INVALID_JSON = RequestFault("invalid_json", "body is not valid JSON")
+
+
 def _describe_json_error(error: Exception) -> RequestFault:
     place = re.search(r"byte (\d+)", str(error))
-    where = f" (byte {place.group(1)})" if place else ""
-    return RequestFault("invalid_json", f"body is not valid JSON{where}")
+    return RequestFault("invalid_json", f"body is not valid JSON (byte {place.group(1)})") if place else _INVALID_JSON
 
 
 def _check_call(raw: bytes | msgspec.Raw, call: object, limits: Limits) -> object | InvalidCall:
@@ -233,6 +278,5 @@ def _has_too_many_keys(call: object) -> bool:
     return False
 
 
-def _write_key_of(call: object) -> str | None:
-    key = call.get("writeKey") if isinstance(call, dict) else None
-    return key if isinstance(key, str) else None
+def _read_write_key(given: object) -> str | None:
+    return given if isinstance(given, str) and given else None

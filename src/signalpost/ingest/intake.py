@@ -86,22 +86,21 @@ class Intake:
         queued: list[NewEvent] = []
         discarded: list[DiscardedEvent] = []
         for destination in source.destinations:
-            for result in self._map_for(event, destination):
-                match result:
-                    case Mapped(dataset_id, server_event):
-                        queued.append(_to_new_event(destination, dataset_id, server_event))
-                    case Discarded():
-                        discarded.append(_to_discarded_event(destination, event, result))
+            for mapped in self._map_for(event, destination):
+                if isinstance(mapped, NewEvent):
+                    queued.append(mapped)
+                else:
+                    discarded.append(mapped)
         if not source.destinations:
             discarded.append(DiscardedEvent("filtered", "NO_DESTINATION", "no_destination", event.event))
         return AcceptedCall(source.id, event.message_id, event.received_at, tuple(queued), tuple(discarded))
 
-    def _map_for(self, event: SegmentEvent, destination: Destination) -> tuple[MappingResult, ...]:
+    def _map_for(self, event: SegmentEvent, destination: Destination) -> list[NewEvent | DiscardedEvent]:
         try:
-            return map_event(event, destination)
+            return [_to_event(destination, event, result) for result in map_event(event, destination)]
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the caller's other events
             self._telemetry.mapping_failed(destination.id, error)
-            return (Discarded("mapping_failed"),)
+            return [_to_discarded_event(destination, event, Discarded("mapping_failed"))]
 
     def _tell(
         self,
@@ -120,6 +119,14 @@ class Intake:
             code = refused.invalid.code
             self._telemetry.call_invalid(source.id, code)
             self._history.record(CallEntry(source.id, received_at, None, "", "", "rejected", code))
+
+
+def _to_event(destination: Destination, event: SegmentEvent, result: MappingResult) -> NewEvent | DiscardedEvent:
+    match result:
+        case Mapped(dataset_id, server_event):
+            return _to_new_event(destination, dataset_id, server_event)
+        case Discarded():
+            return _to_discarded_event(destination, event, result)
 
 
 def _to_new_event(destination: Destination, dataset_id: DatasetId, server_event: ServerEvent) -> NewEvent:

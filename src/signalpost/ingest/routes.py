@@ -5,13 +5,15 @@ never succeed; trouble that passes, or is ours, is 503 with Retry-After. Source:
 """
 
 import base64
-import binascii
 import random
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import cast
 
 import msgspec
+import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -61,8 +63,9 @@ STATUS: Mapping[FaultCode, int] = {
 }
 """Faults that are not a plain 400."""
 
+_NOT_STORED: Mapping[str, str] = {"Cache-Control": "no-store"}
 HEADERS: Mapping[str, str] = {
-    "Cache-Control": "no-store",
+    **_NOT_STORED,
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Retry-After, X-RateLimit-Reset, X-Request-Id",
 }
@@ -93,6 +96,20 @@ class TrackingApi:
 
     async def receive(self, request: Request, call_type: CallType | None) -> Response:
         """One request: the key, the body, the calls, the durable commit, the answer."""
+        try:
+            return await self._receive(request, call_type)
+        except QueueUnavailable:
+            return self._refuse(_NOT_STORED_NOW)
+        except Exception as error:  # noqa: BLE001 - a fault of ours: the client must keep the calls, so never 500
+            _log_fault(error)
+            return self._refuse(_NOT_STORED_NOW)
+
+    async def discard(self, request: Request) -> Response:
+        """An SDK's metrics about itself: read under the limits and thrown away."""
+        body = await _read_body(request, self._limits.max_single_body_bytes)
+        return self._refuse(body) if isinstance(body, RequestFault) else _respond(200, {"success": True})
+
+    async def _receive(self, request: Request, call_type: CallType | None) -> Response:
         received_at = datetime.now(UTC)
         source = self._find_named_source(request)
         if isinstance(source, RequestFault):
@@ -108,13 +125,7 @@ class TrackingApi:
                 return self._refuse(_UNKNOWN_KEY if key else _MISSING_KEY)
             if decoded.write_key is None:
                 calls = _refuse_other_keys(decoded, cast("str", key))
-        context = _build_context(request, call_type, decoded, received_at)
-        if isinstance(context, RequestFault):
-            return self._refuse(context)
-        try:
-            receipt = await self._intake.accept(calls, source, context)
-        except QueueUnavailable:
-            return self._refuse(RequestFault("temporarily_unavailable", "not stored; send it again later"))
+        receipt = await self._intake.accept(calls, source, _build_context(request, call_type, decoded, received_at))
         return self._answer(receipt, is_single=call_type is not None)
 
     def _find_named_source(self, request: Request) -> Source | RequestFault | None:
@@ -171,26 +182,26 @@ class TrackingApi:
 
     async def method_not_allowed(self, _request: Request, error: Exception) -> Response:
         """A known path, asked in another way."""
-        response = self._refuse(RequestFault("method_not_allowed", "this path takes POST"))
-        response.headers.update(cast("HTTPException", error).headers or {})
+        headers = cast("HTTPException", error).headers or {}
+        response = self._refuse(RequestFault("method_not_allowed", f"this path takes {headers['Allow']}"))
+        response.headers.update(headers)
         return response
 
     async def health(self, _request: Request) -> Response:
         """The event loop answers."""
-        return _respond(200, {"status": "ok"})
+        return _respond(200, {"status": "ok"}, _NOT_STORED)
 
     async def readiness(self, _request: Request) -> Response:
         """Whether calls are taken; Meta being down is no reason not to."""
         reason = self._find_unreadiness()
-        return (
-            _respond(200, {"status": "ready"})
-            if reason is None
-            else _respond(503, {"status": "not ready", "reason": reason})
-        )
+        if reason is None:
+            return _respond(200, {"status": "ready"}, _NOT_STORED)
+        return _respond(503, {"status": "not ready", "reason": reason}, _NOT_STORED)
 
 
 _MISSING_KEY = RequestFault("missing_write_key", "a write key is required: as the user name of Basic authentication")
 _UNKNOWN_KEY = RequestFault("invalid_write_key", "the write key is not known here; check it in the source's settings")
+_NOT_STORED_NOW = RequestFault("temporarily_unavailable", "not stored; send it again later")
 
 
 def build_tracking_app(api: TrackingApi) -> Starlette:
@@ -198,24 +209,35 @@ def build_tracking_app(api: TrackingApi) -> Starlette:
     routes = [Route(path, api.health) for path in ("/healthz", "/health")]
     routes.append(Route("/readyz", api.readiness))
     for name in (*SINGLE_PATHS, *BATCH_PATHS):
-        endpoint = _receiver(api, SINGLE_PATHS.get(name))
-        routes += [Route(path, endpoint, methods=["POST", "OPTIONS"]) for path in (f"/v1/{name}", f"/v1/{name}/")]
+        routes += _route(name, partial(api.receive, call_type=SINGLE_PATHS.get(name)))
+    routes += _route("m", api.discard)
     app = Starlette(routes=routes, exception_handlers={404: api.not_found, 405: api.method_not_allowed})
     app.router.redirect_slashes = False
     return app
 
 
-def _receiver(api: TrackingApi, call_type: CallType | None) -> Callable[[Request], Awaitable[Response]]:
-    async def receive(request: Request) -> Response:
+def _route(name: str, receive: Callable[[Request], Awaitable[Response]]) -> list[Route]:
+    """POST with and without a trailing slash, neither a redirect, and the browser's question before it."""
+
+    async def answer(request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=PREFLIGHT_HEADERS)
-        return await api.receive(request, call_type)
+        return await receive(request)
 
-    return receive
+    return [Route(path, answer, methods=["POST", "OPTIONS"]) for path in (f"/v1/{name}", f"/v1/{name}/")]
 
 
-def _respond(status: int, body: object) -> Response:
-    return Response(msgspec.json.encode(body), status, HEADERS, "application/json")
+def _respond(status: int, body: object, headers: Mapping[str, str] = HEADERS) -> Response:
+    request_id = {"X-Request-Id": new_message_id()}
+    return Response(msgspec.json.encode(body), status, {**headers, **request_id}, "application/json")
+
+
+def _log_fault(error: Exception) -> None:
+    """Where it happened and of what type; the text of an exception may quote the call."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    structlog.get_logger("signalpost").error(
+        "request_failed", error=type(error).__name__, place=f"{place.name}:{place.lineno}"
+    )
 
 
 def _refuse_other_keys(decoded: DecodedBatch, key: str) -> list[object]:
@@ -234,7 +256,7 @@ def _read_write_key(request: Request) -> str | RequestFault | None:
     if scheme.lower() == "basic":
         try:
             key = base64.b64decode(credentials.strip(), validate=True).decode("ascii").partition(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not base64, or not ASCII, inside or out
             key = ""
         return key or _UNKNOWN_KEY
     if scheme and scheme.lower() != "bearer":
@@ -264,18 +286,14 @@ async def _read_body(request: Request, limit: int) -> bytes | RequestFault:
 
 def _build_context(
     request: Request, call_type: CallType | None, decoded: DecodedBatch, received_at: datetime
-) -> RequestContext | RequestFault:
-    context, integrations = decoded.context or {}, decoded.integrations or {}
-    if not isinstance(context, dict) or not isinstance(integrations, dict):
-        name = "integrations" if isinstance(context, dict) else "context"
-        return RequestFault("invalid_batch", f"{name} of a batch must be an object")
+) -> RequestContext:
     return RequestContext(
         received_at=received_at,
         new_message_id=new_message_id,
         call_type=call_type,
         sent_at=decoded.sent_at,
-        context=context,
-        integrations=integrations,
+        context=decoded.context,
+        integrations=decoded.integrations,
         client_ip=request.client.host if request.client else None,
         client_user_agent=request.headers.get("user-agent"),
         is_client_side="origin" in request.headers,

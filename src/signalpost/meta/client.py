@@ -11,24 +11,27 @@ import aiohttp
 
 from signalpost.meta.requests import build_body
 from signalpost.meta.response import classify
-from signalpost.model.delivery import Batch, Outcome, Target, Unavailable
+from signalpost.model.delivery import Batch, Outcome, Target, Unauthorized, Unavailable
 
-CONNECT_SECONDS = 3
-TOTAL_SECONDS = 10
 MAX_ANSWER_BYTES = 1 << 20
 MAX_CONNECTIONS = 64
 
 
 class MetaClient:
-    """Sends batches to one Graph API host. Use as an async context manager inside the event loop that will send."""
+    """Sends batches to one Graph API host. Use as an async context manager inside the event loop that will send.
 
-    def __init__(self, base_url: str) -> None:
+    total_seconds: the limit of one request, from waiting for a connection to the last byte of the answer.
+    """
+
+    def __init__(self, base_url: str, *, connect_seconds: float = 3, total_seconds: float = 10) -> None:
         self._base_url = base_url.rstrip("/")
+        self._total_seconds = total_seconds
+        self._timeout = aiohttp.ClientTimeout(total=total_seconds, sock_connect=connect_seconds)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
+            timeout=self._timeout,
             connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -49,10 +52,10 @@ class MetaClient:
         if self._session is None:
             msg = "MetaClient is used outside of `async with`"
             raise RuntimeError(msg)
-        headers = {
-            "Authorization": f"Bearer {target.access_token.get_secret_value()}",
-            "Content-Type": "application/json",
-        }
+        token = target.access_token.get_secret_value()
+        if not (token.isascii() and token.isprintable()):
+            return Unauthorized("token", "the access token holds a character that no token has")
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         url = f"{self._base_url}/{target.api_version}/{target.dataset_id}/events"
         try:
             async with self._session.post(
@@ -61,7 +64,7 @@ class MetaClient:
                 body = await _read_at_most(response.content, MAX_ANSWER_BYTES)
                 return classify(response.status, response.headers, body, len(batch.events))
         except TimeoutError:
-            return Unavailable(f"no answer within {TOTAL_SECONDS} seconds")
+            return Unavailable(f"no answer within {self._total_seconds:g} seconds")
         except (aiohttp.ClientError, OSError) as error:
             # The exception's own text can hold header values; its type says enough.
             return Unavailable(f"no answer: {type(error).__name__}")

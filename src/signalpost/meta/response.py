@@ -4,8 +4,9 @@ Source: Graph API, "Handling Errors" and "Error Reference"; Marketing API, "Rate
 the Conversions API's own errors, so their rows are what has been observed and reported.
 """
 
+import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,16 +22,16 @@ from signalpost.model.delivery import (
     Unclear,
 )
 
+_LONGEST_TEXT = 1_000
+
 
 class GraphError(msgspec.Struct, frozen=True):
     """The `error` object of an answer. Everything but the numbers is for people only."""
 
-    code: int = 0
+    code: int
     error_subcode: int = 0
     is_transient: bool = False
-    message: str = ""
-    error_user_title: str | None = None
-    error_user_msg: str | None = None
+    said: str = ""
     fbtrace_id: str | None = None
 
     @property
@@ -41,14 +42,15 @@ class GraphError(msgspec.Struct, frozen=True):
     @property
     def detail(self) -> str:
         """What Meta says to a person, after its numbers."""
-        said = ": ".join(text for text in (self.error_user_title, self.error_user_msg) if text) or self.message
-        return f"{self.label} {said}".strip()
+        return f"{self.label} {self.said}".strip()
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    error: GraphError | msgspec.UnsetType = msgspec.UNSET
-    events_received: int | msgspec.UnsetType = msgspec.UNSET
-    fbtrace_id: str | None = None
+    """The members that are looked at, of any type: one odd member must not hide what the others say."""
+
+    error: Any = None
+    events_received: Any = msgspec.UNSET
+    fbtrace_id: Any = None
 
 
 Treatment = Literal["throttle", "retry"] | PauseReason
@@ -83,14 +85,15 @@ _PERMISSION_CODES = range(200, 300)
 _BUSINESS_USE_CASE_LIMITS = range(80000, 80015)
 
 _decoder = msgspec.json.Decoder(_Answer)
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,15}")
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes, events_sent: int) -> Outcome:
-    """Turn one answer into an outcome; `headers` are looked up in any case. Pure."""
+    """Turn one answer into an outcome; `headers` are looked up in any case. Pure; never raises."""
     answer = _read_answer(body)
-    if answer is None or answer.error is msgspec.UNSET:
+    error = _read_error(answer.error) if answer is not None else None
+    if error is None:
         return _classify_without_error(status, headers, answer, events_sent)
-    error = answer.error
     match _find_treatment(status, error):
         case "throttle":
             return Throttled(find_wait_seconds(headers), error.detail)
@@ -100,13 +103,6 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, events_sent: 
             return Rejected(error.label, error.detail, error.fbtrace_id)
         case reason:
             return Unauthorized(reason, error.detail, error.fbtrace_id)
-
-
-def _read_answer(body: bytes) -> _Answer | None:
-    try:
-        return _decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
 
 
 def _classify_without_error(
@@ -120,20 +116,58 @@ def _classify_without_error(
         return Unauthorized(
             "unknown_error", f"HTTP {status}: Meta's address answers with a redirect, which is not followed"
         )
-    if answer is None or not 200 <= status < 300:
+    if answer is None or answer.error is not None or not 200 <= status < 300:
         return Unavailable(f"HTTP {status} without a readable answer")
-    received = answer.events_received
-    if received is not msgspec.UNSET and received < events_sent:
-        return Unclear(received, answer.fbtrace_id)
-    return Accepted(answer.fbtrace_id)
+    fbtrace_id = _read_text(answer.fbtrace_id) or None
+    # A count that is no number confirms nothing, but the answer is a success all the same.
+    received = events_sent if answer.events_received is msgspec.UNSET else _read_number(answer.events_received) or 0
+    return Unclear(received, fbtrace_id) if received < events_sent else Accepted(fbtrace_id)
 
 
 def _find_treatment(status: int, error: GraphError) -> Treatment | None:
-    treatment = GRAPH_ERRORS.get((error.code, error.error_subcode)) or GRAPH_ERRORS.get(error.code)
-    if treatment is None and error.code in _PERMISSION_CODES:
-        treatment = "permission"
-    if treatment is None and (error.code in _BUSINESS_USE_CASE_LIMITS or status == 429):
-        treatment = "throttle"
-    if treatment is None and (error.is_transient or error.code < 0 or status == 408 or status >= 500):
-        treatment = "retry"
-    return treatment
+    """The first that fits: what the destination is at fault for, then throttling, then what may pass by itself."""
+    row = GRAPH_ERRORS.get((error.code, error.error_subcode)) or GRAPH_ERRORS.get(error.code)
+    if row is None and error.code in _PERMISSION_CODES:
+        return "permission"
+    if row not in {None, "retry"}:
+        return row
+    if status == 429 or error.code in _BUSINESS_USE_CASE_LIMITS:
+        return "throttle"
+    if row == "retry" or error.is_transient or error.code < 0 or status == 408 or status >= 500:
+        return "retry"
+    return None
+
+
+def _read_answer(body: bytes) -> _Answer | None:
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def _read_error(raw: object) -> GraphError | None:
+    """None when it is no error of the Graph API's: no object, or one without a code."""
+    code = _read_number(raw.get("code")) if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or code is None:
+        return None
+    texts = [_read_text(raw.get(name)) for name in ("error_user_title", "error_user_msg")]
+    return GraphError(
+        code=code,
+        error_subcode=_read_number(raw.get("error_subcode")) or 0,
+        is_transient=raw.get("is_transient") is True,
+        said=": ".join(text for text in texts if text) or _read_text(raw.get("message")),
+        fbtrace_id=_read_text(raw.get("fbtrace_id")) or None,
+    )
+
+
+def _read_number(value: object) -> int | None:
+    """A whole number however it is written: 190, 190.0 or "190"."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _read_text(value: object) -> str:
+    return value[:_LONGEST_TEXT] if isinstance(value, str) else ""

@@ -307,16 +307,21 @@ def _check_consent(consent: object) -> None:
         raise _Refused("consent_categorypreferences_fields_should_be_bool", message)
 
 
+_BROWSER_AGENT_PREFIX = "Mozilla/"
+"""How the user agent of every browser begins, and that of no SDK or HTTP library."""
+
 _CLIENT_SIDE_LIBRARIES = ("react-native", "kotlin", "swift", "ios", "android", "RudderLabs JavaScript SDK")
 
 
 def _fill_from_connection(context: JsonObject, request: RequestContext) -> JsonObject:
-    """Add the connection's IP address and user agent, only to calls that come straight from a person's device."""
+    """Add the connection's IP address and browser, only to calls that come straight from a person's device."""
     if (request.client_ip is None and request.client_user_agent is None) or not (
         request.is_client_side or _names_client_side(context)
     ):
         return context
-    found = {"ip": request.client_ip, "userAgent": request.client_user_agent}
+    agent = request.client_user_agent
+    is_browser = agent is not None and agent.startswith(_BROWSER_AGENT_PREFIX)
+    found = {"ip": request.client_ip, "userAgent": agent if is_browser else None}
     missing = {name: value for name, value in found.items() if value and context.get(name) is None}
     return {**context, **missing} if missing else context
 

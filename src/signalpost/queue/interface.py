@@ -101,7 +101,9 @@ class Queue(Protocol):
         """Meta took them: they are delivered."""
         ...
 
-    async def retry_at(self, events: Sequence[QueuedEvent], when: datetime, detail: str, *, charge: bool = True) -> None:
+    async def retry_at(
+        self, events: Sequence[QueuedEvent], when: datetime, detail: str, *, charge: bool = True
+    ) -> None:
         """Not now: due again at `when`. `charge` adds one to their attempts; `detail` is the last outcome, for people."""
         ...
 
