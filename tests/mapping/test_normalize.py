@@ -161,7 +161,7 @@ def test_hash_of_text() -> None:
     ("value", "text"),
     [("a", "a"), (42, "42"), (0, "0"), (10**99, "1" + "0" * 99), (10**100, None), (10**5000, None), (True, None),
      (1.0, None), (None, None), ([], None), ({}, None)],
-    ids=["text", "integer", "zero", "100-digits", "101-digits", "5001-digits", "boolean", "float", "null", "list", "{}"],
+    ids=["text", "integer", "zero", "100-digits", "101-digits", "5001-digits", "true", "float", "null", "list", "{}"],
 )  # fmt: skip
 def test_what_stands_for_text(value: object, text: str | None) -> None:
     """Text and integers of a sane length have a text; no other JSON type has."""

@@ -15,19 +15,18 @@ from signalpost.mapping.places import (
     normalize_state,
 )
 
-COUNTRIES = sorted(country.alpha_2.lower() for country in pycountry.countries)
 SOME_COUNTRIES = st.sampled_from([None, "us", "ca", "pr", "gb", "de", "au", "it", "sa"])
 SUBDIVISIONS = sorted(subdivision.code for subdivision in pycountry.subdivisions)
 ANY_TEXT = st.text() | st.text("abcAB -.'12\u0301\u200b\u02bcßİΣ", max_size=8) | st.sampled_from(SUBDIVISIONS)
 
 
-@pytest.mark.parametrize("code", COUNTRIES)
-def test_every_country_of_iso_3166(code: str) -> None:
+def test_every_country_of_iso_3166() -> None:
     """A country is found by both codes and by each of its names, in any case."""
-    country = next(each for each in pycountry.countries if each.alpha_2 == code.upper())
     fields = ("alpha_2", "alpha_3", "name", "common_name", "official_name")
-    names = [name for field in fields if (name := getattr(country, field, None))]
-    assert {normalize_country(spelling) for name in names for spelling in (name, name.upper(), f" {name}. ")} == {code}
+    for country in pycountry.countries:
+        names = [name for field in fields if (name := getattr(country, field, None))]
+        found = {normalize_country(spelling) for name in names for spelling in (name, name.upper(), f" {name}. ")}
+        assert found == {country.alpha_2.lower()}, names
 
 
 @pytest.mark.parametrize("country", ["US", "CA"])

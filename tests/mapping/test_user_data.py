@@ -1,4 +1,4 @@
-"""user_data as a whole: the normalisation vectors, the feature rows, and what holds for any input at all."""
+"""user_data as a whole: external id, what the browser told, which keys are enough, and what holds for any input."""
 
 import copy
 import itertools
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signalpost.mapping.findings import Findings
-from signalpost.mapping.match_keys import HASHED_EXTERNAL_ID, MATCH_KEYS
+from signalpost.mapping.match_keys import MATCH_KEYS
 from signalpost.mapping.normalize import hash_value
 from signalpost.mapping.user_data import (
     MatchOptions,
@@ -64,181 +64,9 @@ def list_fields(user_data: UserData) -> dict[str, HashedValues]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-# --- The vectors ---
-
-VECTORS = json.loads((Path(__file__).parent / "vectors" / "normalization.json").read_text(encoding="ascii"))
-TRAIT_PATHS = {
-    "em": ("email",),
-    "ph": ("phone",),
-    "fn": ("firstName",),
-    "ln": ("lastName",),
-    "ge": ("gender",),
-    "db": ("birthday",),
-    "ct": ("address", "city"),
-    "st": ("address", "state"),
-    "zp": ("address", "postalCode"),
-    "country": ("address", "country"),
-}
-WARNINGS_BY_KEY = {row.key: row.warning for row in (*MATCH_KEYS, HASHED_EXTERNAL_ID)}
-
-
-def name_vector(vector: dict[str, Any]) -> str:
-    return f"{vector['field']}-{vector['input']!a}-{vector['why']}"
-
-
-def event_of_vector(vector: dict[str, Any]) -> SegmentEvent:
-    if vector["field"] == "external_id":
-        return track(user_id=str(vector["input"]))  # the parser has turned integers into text
-    traits: dict[str, Any] = {"address": {}}
-    if "country" in vector["options"]:
-        traits["address"]["country"] = vector["options"]["country"]
-    *parents, name = TRAIT_PATHS[vector["field"]]
-    (traits["address"] if parents else traits)[name] = vector["input"]
-    return with_traits(**traits)
-
-
-@pytest.mark.parametrize("vector", VECTORS, ids=name_vector)
-def test_vector(vector: dict[str, Any]) -> None:
-    """A trait goes on the wire as the vector says; one that is left out is warned about."""
-    options = vector["options"]
-    user_data, warnings = build(
-        event_of_vector(vector),
-        default_phone_country=options.get("default_phone_country"),
-        day_first_dates=options.get("day_first", False),
-    )
-    assert getattr(user_data, vector["field"]) == vector["sha256"]
-    is_absent = vector["field"] == "external_id" and vector["input"] == ""  # an empty userId is none
-    is_bad = vector["sha256"] is None and not is_absent
-    assert is_bad == any(code in {WARNINGS_BY_KEY[vector["field"]], "unsupported_hash"} for code in warnings)
-
-
-def test_there_are_460_vectors() -> None:
-    """No vector has been lost on the way."""
-    assert len(VECTORS) == 460
-
-
-# --- Rows about traits ---
-
-TRAIT_ROWS = [
-    ("F034", {"email": " Jo@Ex.com "}, {"em": "jo@ex.com"}, ()),
-    ("F035", {"phone": "+1 (650) 555-1212"}, {"ph": "16505551212"}, ()),
-    ("F036", {"firstName": "Mary"}, {"fn": "mary"}, ()),
-    ("F037", {"lastName": "O'Connor"}, {"ln": "oconnor"}, ()),
-    ("F038", {"address": {"city": "New York"}}, {"ct": "newyork"}, ()),
-    ("F039", {"address": {"state": "California"}}, {"st": "ca"}, ()),
-    ("F040", {"address": {"postalCode": "SW1A 1AA"}}, {"zp": "sw1a1aa"}, ()),
-    ("F041", {"birthday": "1997-02-16"}, {"db": "19970216"}, ()),
-    ("F042-absent", {}, {}, ()),
-    ("F042-null", {"email": None, "name": None, "address": None}, {}, ()),
-    ("F042-null-inside", {"firstName": None, "address": {"city": None}}, {}, ()),
-    ("F045", {"name": "John Doe"}, {"fn": "john", "ln": "doe"}, ()),
-    ("F177-three-words", {"name": "Mary Jane Watson"}, {"fn": "mary", "ln": "watson"}, ()),
-    ("F177-one-word", {"name": "Cher"}, {"fn": "cher"}, ()),
-    ("F178", {"name": "Ham Solo", "firstName": "Han"}, {"fn": "han", "ln": "solo"}, ()),
-    ("F179-names", {"first_name": "A", "last_name": "B"}, {"fn": "a", "ln": "b"}, ()),
-    ("F179-postal_code", {"address": {"postal_code": "1234"}}, {"zp": "1234"}, ()),
-    ("F179-zip", {"address": {"zip": "1234"}}, {"zp": "1234"}, ()),
-    ("F179-camelCase-wins", {"firstName": "A", "first_name": "B", "lastName": None, "last_name": "C"},
-     {"fn": "a", "ln": "c"}, ()),
-    ("F179-postalCode-wins", {"address": {"zip": "1", "postal_code": "2222", "postalCode": "3333"}},
-     {"zp": "3333"}, ()),
-    ("F180-gender", {"gender": "Male"}, {"ge": "m"}, ()),
-    ("F180-country", {"address": {"country": "USA"}}, {"country": "us"}, ()),
-    ("F181-list", {"email": ["A@x.com", "a@x.com ", "b@x.com"]}, {"em": ["a@x.com", "b@x.com"]}, ()),
-    ("F181-one-valid", {"email": ["nothing", "b@x.com", None]}, {"em": "b@x.com"}, ("invalid_email",)),
-    ("F181-none-valid", {"email": ["nothing", {}]}, {}, ("invalid_email",)),
-    ("F181-empty", {"email": []}, {}, ()),
-    ("F184-empty", {"email": ""}, {}, ("invalid_email",)),
-    ("F184-no-address", {"email": "foo@bar"}, {}, ("invalid_email",)),
-    ("F185", {"phone": "4011234567", "address": {"country": "USA"}}, {"ph": "14011234567", "country": "us"}, ()),
-    ("F187", {"phone": "020 7946 0958"}, {"ph": "2079460958"}, ("phone_without_country_code",)),
-    ("F188-short", {"phone": "911"}, {}, ("invalid_phone",)),
-    ("F188-vanity", {"phone": "1-800-FLOWERS"}, {}, ("invalid_phone",)),
-    ("F189-month-first", {"birthday": "05-03-1995"}, {"db": "19950503"}, ()),
-    ("F190-no-month-13", {"birthday": "19971302"}, {}, ("invalid_birthday",)),
-    ("F190-two-digit-year", {"birthday": "02/16/97"}, {}, ("invalid_birthday",)),
-    ("F191", {"gender": "non-binary"}, {}, ("invalid_gender",)),
-    ("F257-names", {"firstName": "-", "lastName": "!"}, {}, ("invalid_first_name", "invalid_last_name")),
-    ("F257-address", {"address": {"city": "1", "state": "?", "postalCode": "1", "country": "xyz"}},
-     {}, ("invalid_city", "invalid_state", "invalid_postal_code", "invalid_country")),
-    ("integer", {"address": {"postalCode": 2134, "country": "US"}}, {"zp": "02134", "country": "us"}, ()),
-    ("other-types", {"email": True, "phone": 1.5, "gender": {}, "birthday": False},
-     {}, ("invalid_email", "invalid_phone", "invalid_gender", "invalid_birthday")),
-    ("address-is-text", {"address": "1 Main St"}, {}, ()),
-    ("empty-name", {"name": " "}, {}, ("invalid_first_name",)),
-    ("name-is-a-list", {"name": ["John Doe"]}, {}, ("invalid_first_name",)),
-    ("hashed-name-is-no-first-name", {"name": hash_value("john doe")}, {}, ("invalid_first_name",)),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("traits", "texts", "warnings"), [row[1:] for row in TRAIT_ROWS], ids=[row[0] for row in TRAIT_ROWS]
-)
-def test_traits_become_hashes(
-    traits: dict[str, Any], texts: dict[str, str | list[str]], warnings: tuple[WarningCode, ...]
-) -> None:
-    """Each trait is normalised and hashed under Meta's key, in both destinations; what is bad is left out and named."""
-    hashes = {
-        key: [hash_value(each) for each in text] if isinstance(text, list) else hash_value(text)
-        for key, text in texts.items()
-    }
-    for user_data, found in (build(with_traits(**traits)), build_offline(with_traits(**traits))):
-        assert list_fields(user_data) == hashes
-        assert found == warnings
-
-
-@pytest.mark.parametrize(
-    ("options", "traits", "key", "text"),
-    [
-        pytest.param({"default_phone_country": "GB"}, {"phone": "020 7946 0958"}, "ph", "442079460958", id="F186"),
-        pytest.param({"day_first_dates": True}, {"birthday": "05-03-1995"}, "db", "19950305", id="F189-day-first"),
-    ],
-)
-def test_settings_decide_how_a_trait_is_read(options: Any, traits: Any, key: str, text: str) -> None:
-    """A phone number's country and the order of day and month come from the settings where the call is silent."""
-    user_data, warnings = build(with_traits(**traits), **options)
-    assert list_fields(user_data) == {key: hash_value(text)}
-    assert warnings == ()
-
-
-@pytest.mark.parametrize("digits", [32, 40, 128], ids=["F183-md5", "F183-sha1", "F183-sha512"])
-@pytest.mark.parametrize("match_key", MATCH_KEYS, ids=lambda row: row.key)
-def test_other_hashes_are_refused(match_key: Any, digits: int) -> None:
-    """What looks like another hash than SHA-256 is left out under its own warning, whatever the key."""
-    given = {match_key.name: "0a" * (digits // 2)}
-    event = with_traits(address=given) if match_key.is_in_address else with_traits(**given)
-    assert build(event) == (UserData(), ("unsupported_hash",))
-
-
-@pytest.mark.parametrize("match_key", MATCH_KEYS, ids=lambda row: f"F182-{row.key}")
-def test_a_hash_is_passed_on_in_lower_case(match_key: Any) -> None:
-    """64 hex digits are not hashed again; the appendix of Meta's library is dropped."""
-    digits = "0123456789ABCDEF" * 4
-    for text in (digits, f" {digits}\n", f"{digits}.AQ", f"{digits}.AQQAAQIB"):
-        given = {match_key.name: text}
-        event = with_traits(address=given) if match_key.is_in_address else with_traits(**given)
-        assert build(event) == (UserData(**{match_key.key: digits.lower()}), ())
-
-
-def test_f043_no_plain_value_leaves() -> None:
-    """F043: none of a person's traits can be read in the bytes that are stored."""
-    address = {"city": "Greenwich", "state": "Rhode Island", "postalCode": "02818"}
-    names = {"firstName": "Hamilton", "lastName": "Solomon"}
-    event = with_traits(email="ham@solo.com", phone="+14012345678", birthday="1997-02-16", address=address, **names)
-    user_data, warnings = build(event)
-    stored = ServerEvent("Seen", 0, "m-1", "website", user_data=user_data).to_json().decode().lower()
-    plain = ("ham", "4012345678", "solo", "1997", "greenwich", "rhode", "02818")
-    assert len(list_fields(user_data)) == 8
-    assert warnings == ()
-    assert [text for text in plain if f'"{text}' in stored] == []
-
-
 def test_f044_properties_are_no_match_keys() -> None:
     """F044: an e-mail address among the properties doesn't become em."""
     assert build(track(properties={"email": "jo@ex.com"})) == (UserData(), ())
-
-
-# --- External id ---
 
 
 @pytest.mark.parametrize(
@@ -307,9 +135,6 @@ def test_a_chosen_external_id_that_is_absent_or_bad(properties: Any, warning: st
     assert build(event, external_id_field="properties.id") == (UserData(), (warning,))
 
 
-# --- What the browser told ---
-
-
 @pytest.mark.parametrize(
     "address",
     [
@@ -374,9 +199,6 @@ def test_f046_click_ids_are_found() -> None:
     assert build(track(properties=properties)) == (UserData(**properties), ())
 
 
-# --- Offline ---
-
-
 def test_f245_offline_sends_nothing_of_the_browser() -> None:
     """F148, F245: no IP address, agent or cookie id goes to an offline event set; a birthday does."""
     event = track(
@@ -386,6 +208,29 @@ def test_f245_offline_sends_nothing_of_the_browser() -> None:
     )
     user_data, warnings = build_offline(event)
     assert list_fields(user_data) == {"db": hash_value("19970216"), "external_id": hash_value("u1")}
+    assert warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("traits", "texts"),
+    [
+        pytest.param({"email": "Ham@Solo.com"}, {"em": "ham@solo.com"}, id="F132"),
+        pytest.param({"phone": "+14012345678"}, {"ph": "14012345678"}, id="F133"),
+        pytest.param({"gender": "m"}, {"ge": "m"}, id="F134"),
+        pytest.param({"address": {"city": "East Greenwich"}}, {"ct": "eastgreenwich"}, id="F135"),
+        pytest.param({"address": {"state": "RI"}}, {"st": "ri"}, id="F136"),
+        pytest.param({"address": {"postalCode": "02818"}}, {"zp": "02818"}, id="F137"),
+        pytest.param({"address": {"country": "USA"}}, {"country": "us"}, id="F138"),
+        pytest.param({"firstName": "Ham", "lastName": "Solo"}, {"fn": "ham", "ln": "solo"}, id="F139"),
+        pytest.param({"name": "ham solo"}, {"fn": "ham", "ln": "solo"}, id="F140"),
+        pytest.param({"name": "a b", "firstName": "Ham", "lastName": "Solo"}, {"fn": "ham", "ln": "solo"}, id="F141"),
+    ],
+)
+def test_offline_traits(traits: dict[str, Any], texts: dict[str, str]) -> None:
+    """Traits are hashed for an offline event set as for the Conversions API."""
+    user_data, warnings = build_offline(with_traits(**traits))
+    assert list_fields(user_data) == {key: hash_value(text) for key, text in texts.items()}
+    assert user_data == build(with_traits(**traits))[0]
     assert warnings == ()
 
 
@@ -430,8 +275,6 @@ def test_offline_needs_more_than_an_anonymous_id(call: Any, lead_id: object, is_
     assert (user_data.external_id is not None) == ("user_id" in call or "anonymous_id" in call)
 
 
-# --- Enough match keys ---
-
 WEAK_KEYS = ("ct", "country", "st", "zp", "ge", "client_user_agent", "db", "fn", "ln")
 REFUSED_SETS = (
     {"ct", "country", "st", "zp", "ge", "client_user_agent"},
@@ -464,8 +307,7 @@ def test_f201_strong_enough_sets(keys: tuple[str, ...]) -> None:
     assert check_enough_match_keys(UserData(**dict.fromkeys(keys, "x"))) is None
 
 
-# --- What holds for any input ---
-
+VECTORS = json.loads((Path(__file__).parent / "vectors" / "normalization.json").read_text(encoding="ascii"))
 VECTOR_INPUTS = st.sampled_from([vector["input"] for vector in VECTORS])
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.emails() | VECTOR_INPUTS
 JSON = st.recursive(

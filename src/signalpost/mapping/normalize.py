@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TypeVarTuple
 from unicodedata import category, decimal, normalize
 
-Context = TypeVarTuple("Context")
+_Context = TypeVarTuple("_Context")
 
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
 _LETTERLIKE_APOSTROPHES = "\u02bb\u02bc"
@@ -63,7 +63,7 @@ def _match_hash(text: str) -> re.Match[str] | None:
     return _HASH.fullmatch(clean_text(text))
 
 
-def hash_text(text: str, normalize_text: Callable[[str, *Context], str | None], *context: *Context) -> str | None:
+def hash_text(text: str, normalize_text: Callable[[str, *_Context], str | None], *context: *_Context) -> str | None:
     """Return the hash of the normalised text, or the text itself when it is a SHA-256 already.
 
     context: what `normalize_text` takes besides the text.
