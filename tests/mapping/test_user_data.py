@@ -98,6 +98,9 @@ def test_f044_properties_are_no_match_keys() -> None:
         ),
         pytest.param({"user_id": " User 42 "}, {"hash_external_id": False}, "user42", id="F193"),
         pytest.param(
+            {"user_id": " Jo@Example.com "}, {"hash_external_id": False}, hash_value("jo@example.com"), id="email"
+        ),
+        pytest.param(
             {"context": {"traits": {"id": "User 42"}}},
             {"external_id_field": "context.traits.id", "hash_external_id": False},
             hash_value("user42"),

@@ -120,7 +120,10 @@ def _hash_external_id(text: str, _: Surroundings) -> str | None:
     return None if kept is None else hash_value(kept)
 
 
-def _keep_external_id(text: str, _: Surroundings) -> str | None:
+def _keep_external_id(text: str, surroundings: Surroundings) -> str | None:
+    """An e-mail address is hashed all the same: nothing personal goes out in clear because of a setting about ids."""
+    if normalize_email(clean_text(text)) is not None:
+        return _hash_external_id(text, surroundings)
     return find_sha256(text) or normalize_external_id(text)
 
 
