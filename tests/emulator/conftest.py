@@ -21,7 +21,7 @@ def build_event(**overrides: Any) -> dict[str, Any]:
     """Return an event that both profiles accept; a field overridden with None is left out."""
     event = {
         "event_name": "ViewContent",
-        "event_time": int(time.time()) - 60,
+        "event_time": int(time.time()) - 3600,
         "event_id": "event-1",
         "action_source": "website",
         "event_source_url": "https://shop.example.com/bag",
