@@ -73,11 +73,14 @@ def running_demo() -> Iterator[dict[str, Any]]:
     """A demo whose sample calls have all arrived; gives its addresses."""
     with subprocess.Popen([*DEMO, "--json"], stdout=subprocess.PIPE, text=True) as process:
         try:
-            lines = (json.loads(line) for line in process.stdout or ())
-            ready = next((line for line in lines if line.get("event") == "ready"), None)
-            if ready is None:
-                sys.exit("The demo did not start; `signalpost demo` tells why.")
-            yield ready
+            told: dict[str, Any] = {}
+            for line in process.stdout or ():
+                told |= json.loads(line)
+                if told.get("event") == "ready":
+                    break
+            if not told.get("complete"):
+                sys.exit("The demo did not end as it should; `signalpost demo` tells why.")
+            yield told
         finally:
             process.terminate()
 
