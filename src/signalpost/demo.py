@@ -7,7 +7,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,7 @@ PIXEL_ID = "1234567890"
 EMULATOR_TOKEN = "EMULATOR_TOKEN"  # noqa: S105 - opens only the emulator
 _TRACKING_PORT, _CONSOLE_PORT, _EMULATOR_PORT = 8080, 8081, 8090
 _LONGEST_WAIT_SECONDS = 30
+_LOOK_AGAIN_SECONDS = 0.02
 
 _SHOPPER: Mapping[str, object] = {
     "ip": "203.0.113.7",
@@ -104,21 +105,19 @@ class Demo:
         """Send the sample calls through Segment's client; yield each, in order, when it has reached its end."""
         calls = build_sample_calls()
         sending = asyncio.create_task(asyncio.to_thread(_send, calls, self.tracking_url, self.write_key))
+        deadline = asyncio.get_running_loop().time() + _LONGEST_WAIT_SECONDS
         for call in calls:
-            event = await self._wait_for_end(MessageId(call.message_id))
+            event = await self._wait_for_end(MessageId(call.message_id), deadline)
             yield DemoStep(call, event.event_name, event.state, event.detail)
         await sending
 
-    async def _wait_for_end(self, message_id: MessageId) -> EventState:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
-                while True:
-                    entry = self._service.history.find_call(SOURCE, message_id)
-                    if entry is not None and entry.events[0].state != "pending":
-                        return entry.events[0]
-                    await asyncio.sleep(0.02)
-        entry = self._service.history.find_call(SOURCE, message_id)
-        return entry.events[0] if entry else EventState(None, "?", "pending", "never arrived")
+    async def _wait_for_end(self, message_id: MessageId, deadline: float) -> EventState:
+        event = EventState(None, "?", "pending", "never arrived")
+        while event.state == "pending" and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            entry = self._service.history.find_call(SOURCE, message_id)
+            event = entry.events[0] if entry is not None else event
+        return event
 
     async def count(self) -> Ledger:
         """Where everything accepted went."""
@@ -179,22 +178,29 @@ def _usual_or_free(port: int) -> int:
 @asynccontextmanager
 async def _running_emulator() -> AsyncIterator[str]:
     """A local Meta in a process of its own; gives its address."""
-    port = str(_usual_or_free(_EMULATOR_PORT))
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "signalpost", "emulator", "--port", port, "--json"),
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for the demo, which then ends it in order
-    )
+    # Somebody may take the usual port between the look and the start; a free one then serves as well.
+    process, announced = await _start_emulator(_usual_or_free(_EMULATOR_PORT))
+    if not announced:
+        process, announced = await _start_emulator(0)
     try:
-        announced = await process.stdout.readline() if process.stdout else b""
         if not announced:
-            msg = "the emulator did not start; run `signalpost emulator` to see why"
-            raise SignalpostError(msg)
+            raise SignalpostError("the emulator did not start; run `signalpost emulator` to see why")
         yield str(json.loads(announced)["url"])
     finally:
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+async def _start_emulator(port: int) -> tuple[asyncio.subprocess.Process, bytes]:
+    """The process, and the line with which it announced its address; an empty one when it ended instead."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "signalpost", "emulator", "--port", str(port), "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the demo, which then ends it in order
+    )
+    return process, await process.stdout.readline() if process.stdout else b""
 
 
 def _send(calls: list[SampleCall], url: str, write_key: str) -> None:
