@@ -1,13 +1,10 @@
 """When it happened, in the whole seconds that Meta wants."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from math import floor
 
 from signalpost.mapping.findings import Findings
 from signalpost.model.segment_event import SegmentEvent
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND = timedelta(seconds=1)
-
 
 def build_event_time(event: SegmentEvent, max_age: timedelta, findings: Findings) -> int:
     """Seconds since 1970, rounded down; a time in the future becomes the time of receipt.
@@ -15,11 +12,11 @@ def build_event_time(event: SegmentEvent, max_age: timedelta, findings: Findings
     Older than `max_age` when received rejects the event: Meta would refuse the whole request that it travels in.
     Source: Meta, "Server Event Parameters", event_time.
     """
-    event_time = (event.timestamp - _EPOCH) // _SECOND
-    received_at = (event.received_at - _EPOCH) // _SECOND
+    event_time = floor(event.timestamp.timestamp())
+    received_at = floor(event.received_at.timestamp())
     if event_time > received_at:
         findings.warn("event_time_in_future")
         return received_at
-    if received_at - event_time > max_age // _SECOND:
+    if received_at - event_time > max_age.total_seconds():
         findings.reject("event_too_old")
     return event_time

@@ -186,10 +186,6 @@ def hash_given(given: object, match_key: MatchKey, surroundings: Surroundings) -
 
     Every other type counts as a bad value. Bad values are left out and warned about; None when nothing is left.
     """
-    if isinstance(given, str):  # nearly always, and nearly always good
-        hashed = match_key.hash_text(given, surroundings)
-        if hashed is not None:
-            return hashed
     if not isinstance(given, list):
         return _hash_single(given, match_key, surroundings)
     hashes = [_hash_single(value, match_key, surroundings) for value in given if value is not None]

@@ -49,11 +49,11 @@ def find_bare_number(text: str) -> str | None:
 
 def _recognize(text: str, country: str | None) -> str | None:
     """Read a number that the library would leave as it is; None when it has to be asked."""
-    found = _PLAIN.fullmatch(text) or _PLAIN.fullmatch(text.translate(_PUNCTUATION))
+    found = _PLAIN.fullmatch(text.translate(_PUNCTUATION))
     if found is None:
         return None
-    plus, _, digits = found.groups()
-    if not plus:
+    digits = found[3]
+    if not found[1]:
         return _recognize_national(digits, country) if country else None
     plan = _find_plan(digits[:3])
     return digits if plan is not None and plan.keeps(digits[plan.code_length :]) else None

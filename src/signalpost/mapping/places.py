@@ -233,12 +233,17 @@ def normalize_city(text: str) -> str | None:
     return kept if any(character.isalpha() for character in kept) else None
 
 
+_ZIP_DIGITS = 5
+
+
 def normalize_postal_code(text: str, country: str | None) -> str | None:
     """Return a postal code in lower case without spaces and dashes: "SW1A 1AA" becomes "sw1a1aa"; a US ZIP+4 its ZIP.
 
     country: ISO alpha-2, lower case; None when unknown, and then nine digits are a ZIP+4.
     None for a leading dash, for no digit at all, for under 2 or over 10 characters, and for what no US ZIP can be.
     """
+    if country == "us" and len(text) == _ZIP_DIGITS and text.isascii() and text.isdecimal():
+        return text  # as nearly every ZIP is written
     written = write_digits_in_ascii(text).lower()
     if not written or category(written[0]) == "Pd":
         return None
@@ -256,4 +261,4 @@ def normalize_postal_code(text: str, country: str | None) -> str | None:
 def _normalize_zip(digits: str) -> str | None:
     if len(digits) == 4:  # a number that lost its leading zero
         return "0" + digits
-    return digits[:5] if len(digits) in {5, 9} else None
+    return digits[:_ZIP_DIGITS] if len(digits) in {_ZIP_DIGITS, 9} else None

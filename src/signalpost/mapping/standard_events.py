@@ -4,11 +4,13 @@ Every table is searched the same way: exactly, then in any case, then by the nam
 specification gave to an event of version 1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 MAX_CUSTOM_NAME_CHARACTERS = 50
+_REMEMBERED_NAMES = 1024
 PURCHASE = "Purchase"
 
 STANDARD_EVENTS = (
@@ -46,25 +48,28 @@ Row = TypeVar("Row")
 
 
 class EventTable(Generic[Row]):
-    """Event name -> row, found exactly first, then in any case (the first row wins), then by its version 2 name."""
+    """Event name -> row, found exactly first, then in any case (the first row wins), then by its version 2 name.
 
-    __slots__ = ("_any_case", "_exact")
+    find: the row for a name, or None. A shop has few event names, so the answers are remembered.
+    """
+
+    __slots__ = ("_any_case", "_exact", "find")
 
     def __init__(self, rows: Mapping[str, Row]) -> None:
         self._exact = dict(rows)
         self._any_case: dict[str, Row] = {}
         for name, row in rows.items():
             self._any_case.setdefault(name.lower(), row)
+        self.find: Callable[[str], Row | None] = lru_cache(_REMEMBERED_NAMES)(self._find)
 
-    def find(self, name: str) -> Row | None:
-        """The row for an event's name, or None."""
+    def _find(self, name: str) -> Row | None:
         row = self._exact.get(name)
         if row is not None:
             return row
         lower_name = name.lower()
         row = self._any_case.get(lower_name)
         if row is None and lower_name in VERSION_1_NAMES:
-            return self.find(VERSION_1_NAMES[lower_name])
+            return self._find(VERSION_1_NAMES[lower_name])
         return row
 
 

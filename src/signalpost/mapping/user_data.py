@@ -112,7 +112,10 @@ def _hash_match_keys(event: SegmentEvent, options: MatchOptions, findings: Findi
             given = find_substitute(match_key, place)
             if given is None:
                 continue
-        values = hash_given(given, match_key, surroundings)
+        # A good text is what nearly every trait is; everything else takes the longer way.
+        values = match_key.hash_text(given, surroundings) if isinstance(given, str) else None
+        if values is None:
+            values = hash_given(given, match_key, surroundings)
         if values is not None:
             hashed[match_key.key] = values
     external_id = _find_external_id(event, options, surroundings)
