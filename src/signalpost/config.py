@@ -99,11 +99,20 @@ def _check_write_key(key: str) -> str:
     return key
 
 
+def _check_any(keys: tuple[str, ...]) -> tuple[str, ...]:
+    if not keys:
+        raise PydanticCustomError("write_keys", "must hold at least one write key")
+    return keys
+
+
+WriteKeyText = Annotated[str, AfterValidator(_check_write_key)]
+
+
 class SourceSection(_Section):
     """One source: a name, its write keys, and the names of its destinations."""
 
     name: str = Field(min_length=1)
-    write_keys: tuple[Annotated[str, AfterValidator(_check_write_key)], ...] = Field(min_length=1, repr=False)
+    write_keys: Annotated[tuple[WriteKeyText, ...], AfterValidator(_check_any)] = Field(repr=False)
     destinations: tuple[str, ...] = ()
 
 

@@ -30,7 +30,8 @@ class _QuietServer(uvicorn.Server):
 def bind(host: str, port: int, setting: str) -> socket.socket:
     """A listening address, or AddressUnavailable naming the setting. Port 0 takes a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio switches off Nagle's delay only where the protocol is named; with it, an answer takes 40 ms longer.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))

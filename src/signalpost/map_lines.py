@@ -3,11 +3,17 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
+from signalpost.config import check_settings
+from signalpost.ingest.decode import Limits, RequestFault, decode_call
+from signalpost.mapping.destinations import DESTINATION_TYPES
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.mapping.mapper import map_event
+from signalpost.model.errors import ConfigError
+from signalpost.model.ids import DestinationId
 from signalpost.model.results import Discarded, Mapped, MappingResult
 from signalpost.model.segment_event import InvalidCall, RequestContext, parse_call
 
@@ -25,6 +31,25 @@ class MappedLine(msgspec.Struct, frozen=True):
     output: bytes
 
 
+def read_destination(slug: str, settings: Path | None) -> Destination:
+    """A destination to map for, with the settings of a JSON file. Raises ConfigError naming the option at fault."""
+    destination_type = DESTINATION_TYPES.get(slug)
+    if destination_type is None:
+        raise ConfigError(f"--destination: must be one of {', '.join(DESTINATION_TYPES)}, not {slug}")
+    given: object = {}
+    if settings is not None:
+        try:
+            given = msgspec.json.decode(settings.read_bytes())
+        except OSError as error:
+            raise ConfigError(f"--settings: cannot read {settings}: {error.strerror}") from None
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ConfigError(f"--settings: {settings} is not valid JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise ConfigError(f"--settings: {settings} must hold a JSON object")
+    checked = check_settings(destination_type.settings, given, str(settings))
+    return Destination(DestinationId(slug), slug, destination_type, checked)
+
+
 def map_lines(
     lines: Iterable[bytes], destination: Destination, received_at: datetime
 ) -> Iterator[MappedLine | NotJson]:
@@ -35,17 +60,17 @@ def map_lines(
     for line_number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
-            call = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            yield NotJson(line_number, f"line {line_number} is not valid JSON: {error}")
+        call = decode_call(line, Limits())
+        if isinstance(call, RequestFault):
+            yield NotJson(line_number, f"line {line_number}{call.message.removeprefix('body')}")
             continue
         digest = hashlib.sha256(line.strip()).hexdigest()[:32]
         yield MappedLine(msgspec.json.encode(_map_call(call, destination, received_at, f"line-{digest}")))
 
 
 def _map_call(call: object, destination: Destination, received_at: datetime, message_id: str) -> dict[str, object]:
-    event = parse_call(call, RequestContext(received_at=received_at, new_message_id=lambda: message_id))
+    request = RequestContext(received_at=received_at, new_message_id=lambda: message_id)
+    event = call if isinstance(call, InvalidCall) else parse_call(call, request)
     if isinstance(event, InvalidCall):
         return {"message_id": None, "error": {"code": event.code, "message": event.message}}
     results = [describe_result(result) for result in map_event(event, destination)]

@@ -1,21 +1,38 @@
 """The body of `signalpost send`: calls from a file, sent to a tracking API as an SDK would send them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 import msgspec
 
+from signalpost.catalog import WRITE_KEY_SHAPE
+from signalpost.ingest.decode import Limits, RequestFault, decode_call
 from signalpost.model.errors import SignalpostError
 
 CALLS_PER_REQUEST = 100
 TRIES = 10
 _DEFAULT_WAIT_SECONDS = 5
+_LONGEST_WAIT_SECONDS = 60
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+Shape = TypeVar("Shape")
 
 
 class SendFailed(SignalpostError):
     """The file can't be read, or the gateway refuses the requests or can't be reached."""
+
+
+class CallsToSend(msgspec.Struct, frozen=True):
+    """The calls of a file in their order, and the context and integrations that a batch object gives to all of them.
+
+    A batch's sentAt is left out: it belongs to the first sending, and would move old calls to now.
+    """
+
+    calls: Sequence[msgspec.Raw]
+    shared: Mapping[str, msgspec.Raw] = {}
 
 
 class RejectedCall(msgspec.Struct, frozen=True):
@@ -44,47 +61,59 @@ class _Answer(msgspec.Struct):
     accepted: int = 0
     duplicates: int = 0
     rejected: list[_Rejected] = []
-    message: str = ""
+    message: str = "not a Segment-compatible answer"
 
 
-def read_calls(file: Path) -> list[msgspec.Raw]:
-    """Read JSON Lines, a JSON array, or one batch object. Raises SendFailed naming the line that can't be read."""
+def read_calls(file: Path) -> CallsToSend:
+    """Read JSON Lines, a JSON array, or one batch object. Raises SendFailed naming what can't be read."""
     try:
-        text = file.read_bytes()
+        text = file.read_bytes().removeprefix(_BYTE_ORDER_MARK)
     except OSError as error:
-        msg = f"{file}: cannot be read: {error.strerror}"
-        raise SendFailed(msg) from None
-    for whole in (list[msgspec.Raw], dict[str, msgspec.Raw]):
-        try:
-            document = msgspec.json.decode(text, type=whole)
-        except (msgspec.DecodeError, RecursionError):
-            continue
-        if isinstance(document, list):
-            return document
-        return (
-            msgspec.json.decode(document["batch"], type=list[msgspec.Raw])
-            if "batch" in document
-            else [msgspec.Raw(text)]
-        )
-    return [_read_line(file, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        raise SendFailed(f"{file}: cannot be read: {error.strerror}") from None
+    calls = _decode(text, list[msgspec.Raw])
+    if calls is not None:
+        return CallsToSend(calls)
+    document = _decode(text, dict[str, msgspec.Raw])
+    if document is None:
+        lines = enumerate(text.splitlines(), start=1)
+        return CallsToSend([_check_line(file, number, line) for number, line in lines if line.strip()])
+    if "batch" not in document:
+        return CallsToSend([msgspec.Raw(text)])
+    calls = _decode(document["batch"], list[msgspec.Raw])
+    if calls is None:
+        raise SendFailed(f"{file}: batch must be an array of calls")
+    return CallsToSend(calls, {name: document[name] for name in ("context", "integrations") if name in document})
 
 
-def _read_line(file: Path, number: int, line: bytes) -> msgspec.Raw:
+def _decode(text: bytes | msgspec.Raw, shape: type[Shape]) -> Shape | None:
     try:
-        msgspec.json.decode(line)
-    except (msgspec.DecodeError, RecursionError) as error:
-        msg = f"{file}: line {number} is not valid JSON: {error}"
-        raise SendFailed(msg) from None
+        return msgspec.json.decode(text, type=shape)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _check_line(file: Path, number: int, line: bytes) -> msgspec.Raw:
+    fault = decode_call(line, Limits())
+    if isinstance(fault, RequestFault):
+        raise SendFailed(f"{file}: line {number}{fault.message.removeprefix('body')}")
     return msgspec.Raw(line)
 
 
-async def send_calls(calls: Sequence[msgspec.Raw], url: str, write_key: str) -> AsyncIterator[SentPart]:
+async def send_calls(file: CallsToSend, url: str, write_key: str) -> AsyncIterator[SentPart]:
     """Send the calls in batches; yields after each. 429 and 503 are waited out as the gateway asks."""
-    auth = aiohttp.BasicAuth(write_key, "")
-    async with aiohttp.ClientSession(auth=auth, timeout=aiohttp.ClientTimeout(total=30)) as session:
-        for start in range(0, len(calls), CALLS_PER_REQUEST):
-            body = msgspec.json.encode({"batch": calls[start : start + CALLS_PER_REQUEST]})
+    if not WRITE_KEY_SHAPE.fullmatch(write_key):
+        raise SendFailed("the write key must be 16 to 64 letters, digits, - or _")
+    headers = {
+        "Authorization": aiohttp.encode_basic_auth(write_key),
+        "Content-Type": "application/json",
+    }
+    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=30)) as session:
+        for start in range(0, len(file.calls), CALLS_PER_REQUEST):
+            calls = file.calls[start : start + CALLS_PER_REQUEST]
+            body = msgspec.json.encode({**file.shared, "batch": calls})
             answer = await _send_until_taken(session, f"{url.rstrip('/')}/v1/batch", body)
+            if answer.accepted + answer.duplicates + len(answer.rejected) != len(calls):
+                raise SendFailed(f"{url} answered 200 but did not say what became of the calls; is it a gateway?")
             rejected = [RejectedCall(start + each.index + 1, each.code, each.message) for each in answer.rejected]
             yield SentPart(answer.accepted, answer.duplicates, rejected)
 
@@ -92,24 +121,15 @@ async def send_calls(calls: Sequence[msgspec.Raw], url: str, write_key: str) -> 
 async def _send_until_taken(session: aiohttp.ClientSession, url: str, body: bytes) -> _Answer:
     for _ in range(TRIES):
         try:
-            async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
-                answer = _read_answer(await response.read())
+            async with session.post(url, data=body) as response:
+                answer = _decode(await response.read(), _Answer) or _Answer()
                 if response.status == 200:
                     return answer
                 if response.status not in {429, 503}:
-                    msg = f"{url} answered {response.status}: {answer.message or 'not a Segment-compatible answer'}"
-                    raise SendFailed(msg)
+                    raise SendFailed(f"{url} answered {response.status}: {answer.message}")
                 wait = response.headers.get("Retry-After", "")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            msg = f"{url}: cannot be reached ({error}); is `signalpost serve` running there?"
-            raise SendFailed(msg) from None
-        await asyncio.sleep(int(wait) if wait.isdecimal() else _DEFAULT_WAIT_SECONDS)
-    msg = f"{url} is still busy after {TRIES} tries; nothing more was sent"
-    raise SendFailed(msg)
-
-
-def _read_answer(body: bytes) -> _Answer:
-    try:
-        return msgspec.json.decode(body, type=_Answer)
-    except (msgspec.DecodeError, RecursionError):
-        return _Answer()
+            raise SendFailed(f"{url}: cannot be reached ({error}); is `signalpost serve` running there?") from None
+        seconds = int(wait) if wait.isdecimal() else _DEFAULT_WAIT_SECONDS
+        await asyncio.sleep(min(seconds, _LONGEST_WAIT_SECONDS))
+    raise SendFailed(f"{url} is still busy after {TRIES} tries; nothing more was sent")

@@ -1,40 +1,62 @@
 """The golden cases: one small file each, readable by whoever knows the shop, and all of them true."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scripts.rewrite_golden import GOLDEN, KEYS, build_results, find_cases, rewrite
 
-import signalpost
-from signalpost.map_lines import describe_result
-from signalpost.model.timestamps import read_timestamp
-
-GOLDEN = Path(__file__).parent / "golden"
-CASES = sorted(GOLDEN.rglob("*.json"))
+CASES = find_cases([GOLDEN])
+each_case = pytest.mark.parametrize("file", CASES, ids=lambda file: str(file.relative_to(GOLDEN).with_suffix("")))
 
 
-def _map(case: dict[str, Any], destination_type: str) -> list[dict[str, Any]]:
-    received_at = read_timestamp(case["received_at"])
-    assert received_at is not None
-    request = signalpost.RequestContext(received_at=received_at, new_message_id=lambda: "made-here")
-    event = signalpost.parse_call(case["segment_event"], request)
-    assert isinstance(event, signalpost.SegmentEvent), event
-    destination = signalpost.build_destination(destination_type, case["settings"])
-    results = [describe_result(result) for result in signalpost.map_event(event, destination)]
-    for result in results:
-        if "server_event" in result:
-            result["server_event"] = json.loads(result["server_event"].to_json())
-    return json.loads(json.dumps(results))  # type: ignore[no-any-return]
+def read_case(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("file", CASES, ids=lambda file: str(file.relative_to(GOLDEN).with_suffix("")))
+@each_case
 def test_golden_case(file: Path) -> None:
     """A call maps to exactly what its golden file says, down to the order of the keys."""
-    case = json.loads(file.read_text(encoding="utf-8"))
-    assert case["why"].endswith(".")
-    results = _map(case, file.relative_to(GOLDEN).parts[0])
+    case = read_case(file)
+    results = build_results(case, file.relative_to(GOLDEN).parts[0])
     assert results == case["results"]
-    for result, expected in zip(results, case["results"], strict=True):
-        if "server_event" in expected:
-            assert json.dumps(result["server_event"]) == json.dumps(expected["server_event"])
+    assert json.dumps(results) == json.dumps(case["results"])
+
+
+@each_case
+def test_golden_file(file: Path) -> None:
+    """A case says why it is so and where that comes from, names its feature rows, and is written like the others."""
+    text = file.read_text(encoding="utf-8")
+    case = json.loads(text)
+    assert tuple(case) == KEYS
+    assert case["why"].endswith(".")
+    assert case["why"].count(". ") == 0
+    assert case["source"]
+    assert case["rows"] == sorted(set(case["rows"]))
+    assert all(row[0] == "F" and 1 <= int(row[1:]) <= 260 for row in case["rows"])
+    assert text == json.dumps(case, indent=2, ensure_ascii=False) + "\n"
+
+
+def test_no_two_cases_are_the_same() -> None:
+    """Every case shows something that no other shows: a call and settings of its own, and a reason of its own."""
+    cases = [(file.relative_to(GOLDEN).parts[0], read_case(file)) for file in CASES]
+    questions = [json.dumps([slug, case["settings"], case["segment_event"]]) for slug, case in cases]
+    assert len(set(questions)) == len(cases) >= 120
+    assert len({(slug, case["why"]) for slug, case in cases}) == len(cases)
+
+
+def test_rewriting_mends_the_results_and_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A case whose results are out of date is written again as it was, with a difference to read; a true one is not."""
+    shutil.copytree(GOLDEN, tmp_path / "golden")
+    monkeypatch.setattr("scripts.rewrite_golden.GOLDEN", tmp_path / "golden")
+    file = tmp_path / "golden/facebook-conversions-api/product_added/monopoly.json"
+    before = file.read_text(encoding="utf-8")
+    assert list(rewrite(file)) == []
+    file.write_text(before.replace('"value": 18.99', '"value": 19'), encoding="utf-8")
+    assert [line.strip() for line in rewrite(file) if line.startswith(("- ", "+ "))] == [
+        '-          "value": 19,',
+        '+          "value": 18.99,',
+    ]
+    assert file.read_text(encoding="utf-8") == before

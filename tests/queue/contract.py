@@ -64,7 +64,7 @@ class QueueContract:
         assert (event.payload, event.event_name, event.event_id) == (stored.payload, stored.event_name, "m1")
         assert (event.source_id, event.message_id, event.dataset_id) == (WEBSITE, "m1", stored.dataset_id)
         assert (event.event_time, event.expires_at) == (stored.event_time, stored.expires_at)
-        assert (event.received_at, event.attempts) == (NOON, 0)
+        assert (event.received_at, event.attempts, event.last_outcome) == (NOON, 0, "")
 
     async def test_repeated_call_is_stored_once(self, bench: Bench):
         """The same (source, messageId) counts once: within a request, across requests, and after reopening."""
@@ -97,6 +97,13 @@ class QueueContract:
         bench.clock.advance(_MINUTE)
         await bench.queue.prune()
         assert (await bench.queue.put([build_call("m1")])).is_duplicate == (False,)
+
+    async def test_large_request_is_stored_whole(self, bench: Bench):
+        """A request of any size is one step, and its receipt names the duplicates in the order of the calls."""
+        names = [f"m{number}" for number in range(600)]
+        receipt = await bench.queue.put([build_call(name) for name in [*names, "m0"]])
+        assert receipt.is_duplicate == (False,) * 600 + (True,)
+        assert get_event_ids(await lease(bench.queue)) == sorted(names)
 
     async def test_one_call_may_make_several_events(self, bench: Bench):
         """Each destination gets its own event of a call."""
@@ -187,7 +194,7 @@ class QueueContract:
         assert get_event_ids(await waiting) == ["m1"]
 
     async def test_lease_lingers_for_a_full_batch(self, bench: Bench):
-        """With some events but fewer than `limit`, a lease waits for the rest, and returns as soon as they are there."""
+        """With fewer events than `limit`, a lease waits for the rest, and returns as soon as they are there."""
         await bench.queue.put([build_call("m1")])
         waiting = asyncio.create_task(lease(bench.queue, limit=3, linger=timedelta(hours=1)))
         await bench.queue.put([build_call("m2")])
@@ -249,15 +256,16 @@ class QueueContract:
         assert await lease(bench.queue) == [fourth]
 
     async def test_retry_is_not_early_and_charges_an_attempt(self, bench: Bench):
-        """A retried event is due at the time that was named and not before; its attempts have grown by one."""
+        """A retried event is due at the time that was named, never before; its attempts have grown by one."""
         await bench.queue.put([build_call("m1")])
-        await bench.queue.retry_at(await lease(bench.queue), NOON + _MINUTE, "503")
+        wait = _MINUTE + timedelta(microseconds=300)
+        await bench.queue.retry_at(await lease(bench.queue), NOON + wait, "503")
         await bench.reopen()
-        bench.clock.advance(_MINUTE - timedelta(microseconds=1))
+        bench.clock.advance(wait - timedelta(microseconds=1))
         assert (await bench.queue.counts()).events.pending.retrying == 1
-        bench.clock.advance(timedelta(microseconds=1))
+        bench.clock.advance(timedelta(milliseconds=1))
         (event,) = await lease(bench.queue)
-        assert event.attempts == 1
+        assert (event.attempts, event.last_outcome) == (1, "503")
 
     async def test_retry_without_charge_keeps_the_attempts(self, bench: Bench):
         """A wait that is not the event's fault charges nothing."""
@@ -290,6 +298,16 @@ class QueueContract:
         await bench.queue.expire(events)
         (letter,) = await bench.queue.browse_dead_letters()
         assert letter.payload == events[0].payload
+
+    async def test_old_handle_never_hits_a_new_event(self, bench: Bench):
+        """An id is never given twice: settling an event of an earlier run again changes nothing."""
+        await bench.queue.put([build_call("m1")])
+        old = await lease(bench.queue)
+        await bench.queue.ack(old, None)
+        await bench.reopen()
+        await bench.queue.put([build_call("m2")])
+        await bench.queue.dead_letter(old, REFUSED_BY_META)
+        assert get_event_ids(await lease(bench.queue)) == ["m2"]
 
     async def test_settling_nothing_is_no_error(self, bench: Bench):
         """An empty part of a lease may be settled too."""
@@ -324,7 +342,11 @@ class QueueContract:
             ("event_too_old", b"{}"),
             ("missing_value", None),
         ]
-        assert get_event_ids(await lease(bench.queue)) == ["m1"]
+        await bench.queue.put([build_call("m2")])
+        await bench.reopen()
+        await bench.queue.put([build_call("m3")])
+        await bench.queue.dead_letter(await lease(bench.queue), REFUSED_BY_META)
+        assert len(await bench.queue.browse_dead_letters()) == 5
 
     async def test_dead_letters_are_browsed_in_order(self, bench: Bench):
         """Dead letters come in the order of their ids, a page at a time, all of them or those of one destination."""
@@ -350,7 +372,7 @@ class QueueContract:
         assert (await bench.queue.requeue([letter.id])).requeued == 1
         await bench.reopen()
         (after,) = await lease(bench.queue)
-        assert (after.payload, after.event_id) == (before.payload, before.event_id)
+        assert (after.payload, after.event_id, after.last_outcome) == (before.payload, before.event_id, "")
         counts = await bench.queue.counts()
         assert (counts.events.rejected, counts.imbalance) == ({}, 0)
         assert await bench.queue.browse_dead_letters() == []

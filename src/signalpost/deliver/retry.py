@@ -28,7 +28,10 @@ RECEIPT_MISMATCH = "receipt_mismatch"
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Back-off after failures: a random part of a delay that doubles. The throttle delays serve when Meta names none."""
+    """How long to wait: after failures a random part of a delay that doubles; when throttled, what Meta names.
+
+    throttle_delay: when Meta names none; it doubles too.
+    """
 
     first_delay: timedelta = timedelta(seconds=1)
     max_delay: timedelta = timedelta(seconds=300)
@@ -119,4 +122,4 @@ def find_throttle_delay(failures: int, policy: RetryPolicy) -> timedelta:
 
 
 def _double(delay: timedelta, times: int, longest: timedelta) -> timedelta:
-    return min(longest, delay * 2 ** min(times, 20))
+    return min(longest, delay * (1 << min(times, 20)))

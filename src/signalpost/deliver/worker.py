@@ -25,13 +25,11 @@ from signalpost.deliver.retry import (
     decide,
 )
 from signalpost.history import History
-from signalpost.model.delivery import Batch, Outcome, QueuedEvent, Target, Unauthorized, Unavailable
+from signalpost.model.delivery import Accepted, Batch, Outcome, QueuedEvent, Target, Unauthorized
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DatasetId, DestinationId
 from signalpost.queue.interface import Queue
 from signalpost.telemetry import Telemetry
-
-_QUEUE_TROUBLE_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +42,7 @@ class WorkerSettings:
     max_leased_bytes: int = 4 << 20
     lease_for: timedelta = timedelta(seconds=60)
     linger: timedelta = timedelta(seconds=1)
+    queue_trouble_delay: timedelta = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +72,33 @@ class Worker:
         self._settings = settings
         self._stopping = asyncio.Event()
         self._in_flight: set[asyncio.Task[None]] = set()
-        self._failures = 0
-        self._rest_until: datetime | None = None
-        self._is_paused = False
+        self._last_outcomes: tuple[type[Outcome], int] = (Accepted, 0)
+        self._rests_until = 0.0
+        self._is_open = asyncio.Event()
+        self._is_open.set()
+        self._changes_seen = 0
 
     async def run(self) -> None:
         """Serve until `stop()`; what is in flight then is finished and settled before this returns."""
-        stopping = asyncio.create_task(self._stopping.wait())
-        serving = asyncio.create_task(self._serve())
-        await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        serving.cancel()
-        await asyncio.gather(*self._in_flight, return_exceptions=True)
-        if serving.done():
-            await serving  # a fault of ours must be seen, not swallowed
+        serving = {asyncio.create_task(self._follow_changes()), asyncio.create_task(self._serve())}
+        try:
+            await self._stopping.wait()
+        finally:
+            self._stopping.set()
+            for task in serving:
+                task.cancel()
+            await asyncio.wait(serving)  # only then can nothing more be put in flight
+            if self._in_flight:
+                await asyncio.wait(self._in_flight)
 
     def stop(self) -> None:
         """Take no more events."""
         self._stopping.set()
+
+    @property
+    def _may_send(self) -> bool:
+        is_rested = asyncio.get_running_loop().time() >= self._rests_until
+        return is_rested and self._is_open.is_set() and not self._stopping.is_set()
 
     async def _serve(self) -> None:
         while True:
@@ -100,25 +108,33 @@ class Worker:
                 continue
             try:
                 leased = await self._lease()
-            except QueueUnavailable as trouble:
-                self._parts.telemetry.queue_unavailable(str(trouble))
-                await asyncio.sleep(_QUEUE_TROUBLE_SECONDS)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the events wait and somebody must go on asking
+                self._report(error)
+                await asyncio.sleep(self._settings.queue_trouble_delay.total_seconds())
                 continue
-            if leased:
-                task = asyncio.create_task(self._deliver_all(leased))
-                self._in_flight.add(task)
-                task.add_done_callback(self._in_flight.discard)
+            if not leased:  # the queue is closed
+                return
+            if not self._may_send:  # what is in flight has failed while this waited for events
+                await self._queue.release(leased)
+                continue
+            task = asyncio.create_task(self._deliver_or_report(leased))
+            self._in_flight.add(task)
+            task.add_done_callback(self._in_flight.discard)
 
     async def _rest(self) -> None:
-        """Hold no lease while the destination is paused or backing off."""
-        if self._is_paused:
+        """Hold no lease while the destination is paused or backing off; what is in flight may prolong both."""
+        while not self._may_send:
+            await self._is_open.wait()
+            await asyncio.sleep(self._rests_until - asyncio.get_running_loop().time())
+
+    async def _follow_changes(self) -> None:
+        """Let changed settings end a pause."""
+        while True:
             await self._parts.wait_for_change()
-            self._is_paused = False
-            self._parts.telemetry.resumed(self._destination_id)
-        if self._rest_until is not None:
-            wait = self._rest_until - self._parts.now()
-            self._rest_until = None
-            await asyncio.sleep(max(0, wait.total_seconds()))
+            self._changes_seen += 1
+            if not self._is_open.is_set():
+                self._is_open.set()
+                self._parts.telemetry.resumed(self._destination_id)
 
     async def _lease(self) -> Sequence[QueuedEvent]:
         settings = self._settings
@@ -130,68 +146,104 @@ class Worker:
             linger=settings.linger,
         )
 
-    async def _deliver_all(self, leased: Sequence[QueuedEvent]) -> None:
+    async def _deliver_or_report(self, leased: Sequence[QueuedEvent]) -> None:
         try:
-            fresh, expired = split_expired(leased, self._parts.now())
-            if expired:
-                await self._expire(expired)
-            for batch in group_into_batches(fresh, self._settings.batch):
-                await self.deliver(batch)
-        except QueueUnavailable as trouble:
+            await self.deliver(leased)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the worker
             # What could not be settled comes back when its lease ends, and is sent again with the same event_id.
-            self._parts.telemetry.queue_unavailable(str(trouble))
-        except Exception as error:  # noqa: BLE001 - a fault of ours: the same holds, and the worker lives on
-            self._parts.telemetry.delivery_failed(self._destination_id, error)
+            self._report(error)
 
-    async def deliver(self, batch: Batch) -> None:
-        """Send a batch and settle every event of it: refused parts are halved until each bad event is alone.
+    async def deliver(self, leased: Sequence[QueuedEvent]) -> None:
+        """Send what is leased and settle every event of it: refused parts are halved until each bad event is alone.
 
-        Each part is settled as soon as it is answered, so that a crash repeats nothing that was settled.
+        Each part is settled as soon as it is answered, so that a crash repeats nothing that was settled. Trouble that
+        is not the events' own ends the round: the rest is given back.
         """
-        bisection = Bisection(batch)
+        fresh, expired = split_expired(leased, self._parts.now())
+        for batch in group_into_batches(expired, self._settings.batch):
+            await self._settle(batch, Expire(), fresh)
+        bisection = Bisection(group_into_batches(fresh, self._settings.batch))
         while part := bisection.next_part():
-            match await self._attempt(part):
-                case Done(fbtrace_id, flags):
-                    await self._queue.ack(part.events, fbtrace_id, flags)
-                    self._failures = 0
-                    self._parts.history.settled(part.events, "delivered", fbtrace_id or "")
-                    self._parts.telemetry.delivered(part, self._parts.now())
-                case Split():
-                    bisection.split(part)
-                    await self._queue.extend(bisection.waiting, self._settings.lease_for)
-                case DeadLetter(reason):
-                    await self._queue.dead_letter(part.events, reason)
-                    self._parts.history.settled(part.events, "rejected", reason.detail)
-                    self._parts.telemetry.dead_lettered(part, reason)
-                case Expire():
-                    await self._expire(part.events)
-                case RetryAt(when, detail, charge):
-                    self._rest_until = max(when, self._rest_until or when)
-                    await self._queue.retry_at(part.events, when, detail, charge=charge)
-                    await self._queue.release(bisection.waiting)
-                    self._parts.history.settled(part.events, "pending", detail)
-                    self._parts.telemetry.retry_scheduled(part, when, detail)
-                    return
-                case PauseDestination(pause_reason, detail):
-                    self._is_paused = True
-                    await self._queue.release([*part.events, *bisection.waiting])
-                    self._parts.telemetry.paused(self._destination_id, pause_reason, detail)
-                    return
-                case unreachable:
-                    assert_never(unreachable)
+            await self._queue.extend([*part.events, *bisection.waiting], self._settings.lease_for)
+            decision = await self._attempt(part)
+            await self._settle(part, decision, bisection.waiting)
+            if isinstance(decision, Split):
+                bisection.split(part)
+            if not self._may_send:
+                break
+        await self._queue.release(bisection.waiting)
 
-    async def _attempt(self, batch: Batch) -> Decision:
-        target = self._parts.find_target(batch.destination_id, batch.dataset_id)
-        outcome: Outcome = Unauthorized("token", "the destination has no access token")
-        if target is not None:
-            outcome = await self._parts.send(batch, target)
-            self._parts.telemetry.attempted(self._destination_id, outcome)
-        parts = self._parts
-        decision = decide(outcome, batch, self._failures, parts.now(), parts.jitter(), self._settings.retry)
-        self._failures += isinstance(outcome, Unavailable)
+    async def _attempt(self, part: Batch) -> Decision:
+        """Send one request and decide; the destination as a whole pauses or rests from here on."""
+        changes_seen, (last_kind, in_a_row) = self._changes_seen, self._last_outcomes
+        outcome = await self._send(part)
+        # Counted from before the request, so that those that fail side by side make one step of the back-off.
+        failures = in_a_row if type(outcome) is last_kind else 0
+        self._last_outcomes = type(outcome), failures + 1
+        now, jitter = self._parts.now(), self._parts.jitter()
+        decision = decide(outcome, part, failures, now, jitter, self._settings.retry)
+        match decision:
+            case RetryAt(when):
+                rests_until = asyncio.get_running_loop().time() + (when - now).total_seconds()
+                self._rests_until = max(self._rests_until, rests_until)
+            case PauseDestination() if self._is_open.is_set() and changes_seen == self._changes_seen:
+                self._is_open.clear()
+                self._parts.telemetry.paused(self._destination_id, decision.reason, decision.detail)
         return decision
 
-    async def _expire(self, events: Sequence[QueuedEvent]) -> None:
-        await self._queue.expire(events)
-        self._parts.history.settled(events, "expired", "event_too_old")
-        self._parts.telemetry.expired(self._destination_id, len(events))
+    async def _send(self, part: Batch) -> Outcome:
+        target = self._parts.find_target(part.destination_id, part.dataset_id)
+        if target is None:
+            return Unauthorized("token", "the destination has no access token")
+        outcome = await self._parts.send(part, target)
+        self._parts.telemetry.attempted(self._destination_id, outcome)
+        return outcome
+
+    async def _settle(self, part: Batch, decision: Decision, waiting: Sequence[QueuedEvent]) -> None:
+        """Settle a part, however often the queue must be asked: what Meta has taken would else be sent to it again.
+
+        waiting: the rest of the lease, which must not end meanwhile.
+        """
+        while True:
+            try:
+                await self._settle_once(part, decision)
+            except QueueUnavailable as trouble:
+                if self._stopping.is_set():
+                    raise
+                self._report(trouble)
+            else:
+                return
+            await asyncio.sleep(self._settings.queue_trouble_delay.total_seconds())
+            await self._queue.extend([*part.events, *waiting], self._settings.lease_for)
+
+    async def _settle_once(self, part: Batch, decision: Decision) -> None:
+        queue, history, telemetry = self._queue, self._parts.history, self._parts.telemetry
+        match decision:
+            case Done(fbtrace_id, flags):
+                await queue.ack(part.events, fbtrace_id, flags)
+                history.settled(part.events, "delivered", fbtrace_id or "")
+                telemetry.delivered(part, self._parts.now())
+            case DeadLetter(reason):
+                await queue.dead_letter(part.events, reason)
+                history.settled(part.events, "rejected", reason.detail)
+                telemetry.dead_lettered(part, reason)
+            case Expire():
+                await queue.expire(part.events)
+                history.settled(part.events, "expired", "event_too_old")
+                telemetry.expired(self._destination_id, len(part.events))
+            case RetryAt(when, detail, charge):
+                await queue.retry_at(part.events, when, detail, charge=charge)
+                history.settled(part.events, "pending", detail)
+                telemetry.retry_scheduled(part, when, detail)
+            case PauseDestination():
+                await queue.release(part.events)
+            case Split():
+                pass
+            case unreachable:
+                assert_never(unreachable)
+
+    def _report(self, error: Exception) -> None:
+        if isinstance(error, QueueUnavailable):
+            self._parts.telemetry.queue_unavailable(str(error))
+        else:
+            self._parts.telemetry.delivery_failed(self._destination_id, error)

@@ -81,7 +81,7 @@ class _BatchBody(msgspec.Struct, rename="camel"):
 
 
 _batch_decoder = msgspec.json.Decoder(_BatchBody)
-_decoder = msgspec.json.Decoder()
+_decoder: msgspec.json.Decoder[object] = msgspec.json.Decoder()
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 
 
@@ -209,8 +209,7 @@ def _keep_pairs(found: re.Match[bytes]) -> bytes:
 
 def _decode_document(text: bytes) -> object | RequestFault:
     try:
-        document: object = _decoder.decode(text)
-        return document
+        return _decoder.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         return _describe_json_error(error)
 

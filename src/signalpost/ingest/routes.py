@@ -4,10 +4,12 @@ Success is exactly 200, sent only after the durable commit. A 4xx makes SDKs thr
 never succeed; trouble that passes, or is ours, is 503 with Retry-After. Source: tracking API, sections 1 to 6.
 """
 
+import asyncio
 import base64
 import random
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import cast
@@ -63,9 +65,9 @@ STATUS: Mapping[FaultCode, int] = {
 }
 """Faults that are not a plain 400."""
 
-_NOT_STORED: Mapping[str, str] = {"Cache-Control": "no-store"}
+_NO_STORE: Mapping[str, str] = {"Cache-Control": "no-store"}
 HEADERS: Mapping[str, str] = {
-    **_NOT_STORED,
+    **_NO_STORE,
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Retry-After, X-RateLimit-Reset, X-Request-Id",
 }
@@ -78,6 +80,8 @@ PREFLIGHT_HEADERS: Mapping[str, str] = {
     "Access-Control-Max-Age": "86400",
 }
 _SHORTEST_RETRY, _LONGEST_RETRY = 5, 60
+_MOST_BYTES_THROWN_AWAY = 16 << 20
+_LONGEST_SILENCE_SECONDS = 1
 
 Readiness = Callable[[], str | None]
 
@@ -99,10 +103,10 @@ class TrackingApi:
         try:
             return await self._receive(request, call_type)
         except QueueUnavailable:
-            return self._refuse(_NOT_STORED_NOW)
+            return self._refuse(_NOT_STORED)
         except Exception as error:  # noqa: BLE001 - a fault of ours: the client must keep the calls, so never 500
             _log_fault(error)
-            return self._refuse(_NOT_STORED_NOW)
+            return self._refuse(_NOT_STORED)
 
     async def discard(self, request: Request) -> Response:
         """An SDK's metrics about itself: read under the limits and thrown away."""
@@ -189,19 +193,19 @@ class TrackingApi:
 
     async def health(self, _request: Request) -> Response:
         """The event loop answers."""
-        return _respond(200, {"status": "ok"}, _NOT_STORED)
+        return _respond(200, {"status": "ok"}, _NO_STORE)
 
     async def readiness(self, _request: Request) -> Response:
         """Whether calls are taken; Meta being down is no reason not to."""
         reason = self._find_unreadiness()
         if reason is None:
-            return _respond(200, {"status": "ready"}, _NOT_STORED)
-        return _respond(503, {"status": "not ready", "reason": reason}, _NOT_STORED)
+            return _respond(200, {"status": "ready"}, _NO_STORE)
+        return _respond(503, {"status": "not ready", "reason": reason}, _NO_STORE)
 
 
 _MISSING_KEY = RequestFault("missing_write_key", "a write key is required: as the user name of Basic authentication")
 _UNKNOWN_KEY = RequestFault("invalid_write_key", "the write key is not known here; check it in the source's settings")
-_NOT_STORED_NOW = RequestFault("temporarily_unavailable", "not stored; send it again later")
+_NOT_STORED = RequestFault("temporarily_unavailable", "not stored; send it again later")
 
 
 def build_tracking_app(api: TrackingApi) -> Starlette:
@@ -272,16 +276,34 @@ async def _read_body(request: Request, limit: int) -> bytes | RequestFault:
     too_large = RequestFault("payload_too_large", f"body is larger than {limit} bytes")
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
+        if "expect" not in request.headers:  # else the client has sent nothing yet, and never will
+            await _throw_away(request)
         return too_large
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
             if len(body) > limit:
+                await _throw_away(request)
                 return too_large
     except ClientDisconnect:
         return RequestFault("incomplete_body", "body is shorter than announced")
     return bytes(body)
+
+
+async def _throw_away(request: Request) -> None:
+    """Take what is left of a refused body off the wire, within bounds.
+
+    Closing a connection with bytes unread resets it: the client would see no answer, and send the same again.
+    """
+    thrown_away = 0
+    with suppress(TimeoutError):
+        while thrown_away < _MOST_BYTES_THROWN_AWAY:
+            async with asyncio.timeout(_LONGEST_SILENCE_SECONDS):
+                message = await request.receive()
+            thrown_away += len(message.get("body", b""))
+            if not message.get("more_body"):
+                return
 
 
 def _build_context(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from signalpost.mapping.findings import Findings
+from signalpost.model.results import WarningCode
 
 LARGEST_EXACT = 2**53
 """Above it a JSON number is no longer exact everywhere, so it is not numeric."""
@@ -53,15 +54,22 @@ def read_quantity(value: object) -> int | None:
     return int(number) if number is not None and number >= 0 and number == int(number) else None
 
 
+_REVENUE_PROPERTIES: tuple[tuple[str, WarningCode | None], ...] = (
+    ("revenue", None),
+    ("total", "value_from_total"),
+    ("value", "value_from_value"),
+)
+
+
 def find_revenue(properties: Mapping[str, object], findings: Findings) -> int | float | None:
     """The first of revenue, total and value that is present decides, even when it is no number."""
-    for name in ("revenue", "total", "value"):
-        if properties.get(name) is not None:
-            if name == "total":
-                findings.warn("value_from_total")
-            elif name == "value":
-                findings.warn("value_from_value")
-            return _read_value(properties[name], findings)
+    for name, warning in _REVENUE_PROPERTIES:
+        given = properties.get(name)
+        if given is not None:
+            number = _read_value(given, findings)
+            if warning is not None and number is not None:
+                findings.warn(warning)
+            return number
     return None
 
 

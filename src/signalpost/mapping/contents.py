@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from signalpost.mapping.amounts import read_number, read_quantity
 from signalpost.mapping.findings import Findings
+from signalpost.mapping.normalize import read_text
 from signalpost.mapping.standard_events import ContentsRule, EventTable
 
 JsonObject = Mapping[str, object]
@@ -39,7 +40,9 @@ def build_contents(
         return _build_product_group(properties, category, content_types, found.listed)
     content_type = content_types.find(category) if category else None
     if not found.contents:
-        return {"content_type": content_type} if content_type else _count_only(found.listed)
+        return (
+            {"content_type": content_type, **_count_only(found.listed)} if content_type else _count_only(found.listed)
+        )
     return {
         "content_ids": [entry["id"] for entry in found.contents],
         "contents": found.contents,
@@ -109,13 +112,16 @@ def _build_entry(product: JsonObject, findings: Findings) -> dict[str, object] |
 
 def _find_id(product: JsonObject) -> str | None:
     for name in ("product_id", "sku", "id"):
-        value = product.get(name)
-        if isinstance(value, str):
-            if value:
-                return value
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            return str(int(value) if value == int(value) else value)
+        content_id = _read_id(product.get(name))
+        if content_id:
+            return content_id
     return None
+
+
+def _read_id(value: object) -> str | None:
+    if isinstance(value, float):
+        return str(int(value) if value.is_integer() else value)
+    return read_text(value)
 
 
 def _text(value: object) -> str | None:

@@ -6,15 +6,15 @@ DEFAULT_CURRENCY = "USD"
 
 
 def read_currency(value: object) -> str | None:
-    """Return the upper-case ISO 4217 code that a property names; "USD" when it is absent or empty, None when unknown.
+    """Return the upper-case ISO 4217 code that a property names; "USD" when it is absent or blank, None when unknown.
 
     Source: Segment, "Spec: V2 Ecommerce Events": a missing currency means US dollars.
     """
-    if value is None or value == "":
+    if value is None:
         return DEFAULT_CURRENCY
     if not isinstance(value, str):
         return None
-    code = value.strip().upper()
+    code = value.strip().upper() or DEFAULT_CURRENCY
     return code if code == DEFAULT_CURRENCY or code in _known_codes() else None
 
 

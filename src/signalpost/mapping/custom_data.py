@@ -1,6 +1,6 @@
 """custom_data: value and currency, products, search text, and every property that is mapped nowhere else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -20,10 +20,10 @@ MAPPED_PROPERTIES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class CustomDataOptions:
-    """personal_data: what happens to it among the properties. mapped_elsewhere: a property sent as external id."""
+    """personal_data: what happens to it among the properties. mapped_elsewhere: path of what is sent as external id."""
 
     personal_data: Rule = "drop"
-    mapped_elsewhere: str | None = None
+    mapped_elsewhere: Sequence[str] = ()
 
 
 def build_custom_data(
@@ -45,8 +45,10 @@ def build_custom_data(
     search_string = _build_search_string(properties.get("query"), options.personal_data, findings)
     if search_string:
         custom_data["search_string"] = search_string
+    if options.mapped_elsewhere:
+        properties = _leave_out(properties, options.mapped_elsewhere)
     for name, given in properties.items():
-        if name in MAPPED_PROPERTIES or name == options.mapped_elsewhere or given is None:
+        if name in MAPPED_PROPERTIES or given is None:
             continue
         if name in custom_data:
             if custom_data[name] != given:
@@ -56,6 +58,14 @@ def build_custom_data(
         if kept is not None:
             custom_data[name] = kept
     return custom_data or None
+
+
+def _leave_out(properties: JsonObject, path: Sequence[str]) -> JsonObject:
+    name, *rest = path
+    given = properties.get(name)
+    if not rest:
+        return {**properties, name: None}
+    return {**properties, name: _leave_out(given, rest)} if isinstance(given, dict) else properties
 
 
 def _build_value(properties: JsonObject, event_name: str, value: float | None, findings: Findings) -> dict[str, object]:

@@ -9,10 +9,17 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from functools import lru_cache, partial
 from typing import Literal
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote
 
 from signalpost.mapping.findings import Findings
-from signalpost.mapping.normalize import hash_text, hash_value, normalize_birthday, normalize_email, normalize_name
+from signalpost.mapping.normalize import (
+    hash_text,
+    hash_value,
+    normalize_birthday,
+    normalize_email,
+    normalize_name,
+    read_text,
+)
 from signalpost.mapping.phone_numbers import normalize_phone
 
 Rule = Literal["drop", "hash", "send"]
@@ -38,15 +45,20 @@ def clean_property(name: str, value: object, rule: Rule, findings: Findings) -> 
 def clean_value(value: object, rule: Rule, findings: Findings) -> object:
     """The same for a value whose name tells nothing: a text that is an e-mail address, and what lies inside it."""
     if isinstance(value, str):
-        if "@" in value and normalize_email(value.strip()) is not None:
-            return _apply(rule, "email", value, findings)
-        return value
+        return _clean_text(value, rule, findings) if "@" in value or "%40" in value else value
     if isinstance(value, dict):
         cleaned = {name: clean_property(name, below, rule, findings) for name, below in value.items()}
         return {name: below for name, below in cleaned.items() if below is not None}
     if isinstance(value, list):
         return [kept for below in value if (kept := clean_value(below, rule, findings)) is not None]
     return value
+
+
+def _clean_text(text: str, rule: Rule, findings: Findings) -> object:
+    if normalize_email(text) is not None:
+        return _apply(rule, "email", text, findings)
+    cleaned = _hash_emails_in_query(text, findings)
+    return text if rule == "send" else cleaned
 
 
 @lru_cache(maxsize=4096)
@@ -59,26 +71,35 @@ def _apply(rule: Rule, kind: str, value: object, findings: Findings) -> object:
     findings.warn("pii_in_properties")
     if rule == "send":
         return value
-    if rule == "drop" or isinstance(value, (bool, dict, list)):
-        return None
-    return hash_text(str(value), _NORMALISERS[kind])
-
-
-_QUERY_VALUE = re.compile(r"(?<==)[^&#]+")
+    text = read_text(value)
+    return None if rule == "drop" or text is None else hash_text(text, _NORMALISERS[kind])
 
 
 def build_event_source_url(url: object, findings: Findings) -> str | None:
     """The address of the page; an e-mail address in its query is replaced by its SHA-256."""
-    if not isinstance(url, str) or not url:
-        return None
+    return _hash_emails_in_query(url, findings) if isinstance(url, str) and url else None
+
+
+_QUERY_PART = re.compile("[^?&#;=]+")
+_EMAIL_IN_TEXT = re.compile(r"""[^\s@"'(),:;<>\[\]\\/?&#=|]+@[^\s@"'(),:;<>\[\]\\/?&#=|]+""")
+
+
+def _hash_emails_in_query(url: str, findings: Findings) -> str:
     address, mark, query = url.partition("?")
     if not mark or ("@" not in query and "%40" not in query):
         return url
-    return address + mark + _QUERY_VALUE.sub(lambda found: _hash_if_email(found.group(), findings), query)
+    return address + mark + _QUERY_PART.sub(lambda part: _hash_emails_in_part(part.group(), findings), query)
+
+
+def _hash_emails_in_part(part: str, findings: Findings) -> str:
+    """A name or a value of a query, which may hold a whole address of its own, written as it was if it holds none."""
+    decoded = unquote(part)
+    cleaned = _EMAIL_IN_TEXT.sub(lambda found: _hash_if_email(found.group(), findings), decoded)
+    return part if cleaned == decoded else quote(cleaned, safe="")
 
 
 def _hash_if_email(text: str, findings: Findings) -> str:
-    email = normalize_email(unquote_plus(text).strip())
+    email = normalize_email(text.strip("+."))  # a plus at either end is a blank
     if email is None:
         return text
     findings.warn("pii_in_properties")

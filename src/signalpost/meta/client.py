@@ -4,6 +4,7 @@ The token travels in a header only, so that no address ever holds it. Redirects 
 travel along. Proxies named in the environment are not used.
 """
 
+import io
 from types import TracebackType
 from typing import Self
 
@@ -59,7 +60,7 @@ class MetaClient:
         url = f"{self._base_url}/{target.api_version}/{target.dataset_id}/events"
         try:
             async with self._session.post(
-                url, data=build_body(batch, target), headers=headers, allow_redirects=False
+                url, data=io.BytesIO(build_body(batch, target)), headers=headers, allow_redirects=False
             ) as response:
                 body = await _read_at_most(response.content, MAX_ANSWER_BYTES)
                 return classify(response.status, response.headers, body, len(batch.events))

@@ -21,6 +21,9 @@ CallState = Literal["call_accepted", "call_duplicate", "call_invalid"]
 LedgerKey = tuple[str, str, str, EventState | CallState, str]
 """source, destination, event name, state, code"""
 
+# A call whose event name is longer is rejected; its dead letter keeps the whole name, the ledger the start of it.
+LONGEST_COUNTED_NAME: Final = 50
+
 # A row that is due later than this was dated by a clock that has been set back since: nobody waits that long by intent.
 LONGEST_WAIT_MS: Final = 24 * 3_600_000
 

@@ -1,7 +1,8 @@
 """The schema of queue.db, step by step. A step that was released is never edited: a change is a new one at the end.
 
 `payloads` is apart from the rows that point to it, so that settling an event moves its small row and never the bytes. A
-payload is there exactly as long as a queued event or a dead letter has its id.
+payload is there exactly as long as a queued event or a dead letter has its id. AUTOINCREMENT: no id is given twice,
+not even after a restart, so that whoever still names an old event or dead letter never hits a new one.
 """
 
 from typing import Final
@@ -16,7 +17,7 @@ APPLICATION_ID: Final = 0x53677074
 _SCHEMA_1: Final = """
 -- Events that wait or are leased. due_at: NULL until the first retry, so a clock set back can't hide a fresh event.
 CREATE TABLE queued_events (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     source_id TEXT NOT NULL,
     message_id TEXT NOT NULL,
     destination_id TEXT NOT NULL,
@@ -60,7 +61,7 @@ CREATE TABLE delivered (
 
 -- What was rejected, by mapping or by Meta; id is that of the queued event. checksum: NULL when there is no payload.
 CREATE TABLE dead_letters (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     source_id TEXT NOT NULL,
     message_id TEXT NOT NULL,
     destination_id TEXT NOT NULL,

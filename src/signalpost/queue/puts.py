@@ -16,7 +16,7 @@ from signalpost.model.delivery import AcceptedCall, DiscardedEvent, NewEvent, Pu
 from signalpost.model.ids import DestinationId
 from signalpost.queue.checksums import build_checksum
 from signalpost.queue.instants import to_milliseconds
-from signalpost.queue.ledger import EventState, LedgerKey, add_counts
+from signalpost.queue.ledger import LONGEST_COUNTED_NAME, LedgerKey, add_counts
 from signalpost.queue.seen_calls import SeenCalls, build_call_digest
 
 # A discarded event does not say until when Meta would take it, so a dead letter of it gets Meta's shortest limit.
@@ -44,10 +44,8 @@ _INSERT_PAYLOADS: Final = "INSERT INTO payloads SELECT ?1 - 1 + rowid, value FRO
 # Append to the log of calls seen.
 _INSERT_DEDUPE_KEYS: Final = "INSERT INTO dedupe_keys (seen_at, digests) VALUES (?, ?)"
 
-# Find the id after the last one that is in use.
-_FIND_NEXT_ID: Final = """
-    SELECT 1 + max((SELECT coalesce(max(id), 0) FROM queued_events), (SELECT coalesce(max(id), 0) FROM dead_letters),
-        (SELECT coalesce(max(id), 0) FROM payloads))"""
+# Find the id after the highest one that a queued event or a dead letter ever had.
+_FIND_NEXT_ID: Final = "SELECT 1 + coalesce(max(seq), 0) FROM sqlite_sequence"
 
 _EventRow = tuple[str, str, int, str, str, str, str, int, int, str]
 _DeadRow = tuple[str, str, int, str, str | None, str, str, int, int, str | None, str, str]
@@ -155,11 +153,10 @@ def _build_dead_row(source_id: str, message_id: str, received_at: int, event: Di
 
 
 def _build_discard_counts(source_id: str, event: DiscardedEvent) -> list[LedgerKey]:
-    destination_id, state = event.destination_id or "", event.state
-    accepted: EventState = "accepted"
+    destination_id, event_name = event.destination_id or "", event.event_name[:LONGEST_COUNTED_NAME]
     return [
-        (source_id, destination_id, event.event_name, accepted, ""),
-        (source_id, destination_id, event.event_name, state, event.code),
+        (source_id, destination_id, event_name, "accepted", ""),
+        (source_id, destination_id, event_name, event.state, event.code),
     ]
 
 

@@ -36,7 +36,7 @@ _FIND_NEXT_DUE: Final = "SELECT min(due_at) FROM queued_events WHERE destination
 # Read events in the given order.
 _READ_EVENTS: Final = """
     SELECT queued.id, source_id, message_id, destination_id, dataset_id, event_name, event_id, event_time, expires_at,
-        received_at, attempts, checksum, payload
+        received_at, attempts, checksum, payload, coalesce(last_outcome, '')
     FROM carray(?1) AS wanted CROSS JOIN queued_events AS queued ON queued.id = wanted.value
     LEFT JOIN payloads ON payloads.id = queued.id"""
 
@@ -117,13 +117,13 @@ def _read_rows(connection: apsw.Connection, ids: Sequence[int], max_bytes: int) 
 
 def _build_queued_event(row: Sequence[Any]) -> QueuedEvent | None:
     """None when the row is not what was stored."""
-    *fields, received_at, attempts, checksum, payload = row
+    *fields, received_at, attempts, checksum, payload, last_outcome = row
     _, _, _, destination_id, dataset_id, _, event_id, event_time, expires_at = fields
     if payload is None:
         return None
     if checksum != build_checksum(destination_id, dataset_id, event_id, event_time, expires_at, payload=payload):
         return None
-    values = (*fields, from_milliseconds(received_at), attempts, payload)
+    values = (*fields, from_milliseconds(received_at), attempts, payload, last_outcome)
     return QueuedEvent(*values)
 
 

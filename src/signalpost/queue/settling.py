@@ -16,7 +16,7 @@ import msgspec
 from signalpost.model.delivery import DeadReason, QueuedEvent
 from signalpost.model.ids import DestinationId
 from signalpost.queue.interface import RequeueReport
-from signalpost.queue.ledger import EventState, LedgerKey, add_counts, roll_up_one_hour
+from signalpost.queue.ledger import LONGEST_COUNTED_NAME, EventState, LedgerKey, add_counts, roll_up_one_hour
 from signalpost.queue.seen_calls import SeenCalls
 
 DEDUPE_KEPT: Final = timedelta(hours=24)
@@ -79,9 +79,9 @@ _READ_DEAD_LETTERS: Final = """
 # Let dead letters wait again.
 _REQUEUE_DEAD_LETTERS: Final = """
     INSERT INTO queued_events (id, source_id, message_id, destination_id, dataset_id, event_name, event_id, event_time,
-        expires_at, received_at, attempts, requeue_count, last_outcome, checksum)
+        expires_at, received_at, attempts, requeue_count, checksum)
     SELECT id, source_id, message_id, destination_id, dataset_id, event_name, event_id, event_time,
-        expires_at, received_at, attempts, requeue_count + 1, reason, checksum
+        expires_at, received_at, attempts, requeue_count + 1, checksum
     FROM dead_letters WHERE id IN carray(?1)"""
 
 # Take dead letters away, leaving the payloads.
@@ -170,7 +170,7 @@ def requeue(connection: apsw.Connection, ids: Sequence[int], now_ms: int) -> Req
         else:
             allowed.append(id_)
             arrived[destination_id] += 1
-            counts[source_id, destination_id, event_name, "requeued", code] += 1
+            counts[source_id, destination_id, event_name[:LONGEST_COUNTED_NAME], "requeued", code] += 1
     if wanted:
         refused["unknown"] = len(wanted)
     if allowed:

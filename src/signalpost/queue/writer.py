@@ -126,6 +126,7 @@ class Writer:
     def _commit(self, group: list[_Write]) -> list[Any]:
         puts = [write.work for write in group if isinstance(write.work, PreparedPut)]
         self._connection.execute("BEGIN IMMEDIATE")
+        # In the order of the group: a group's puts stand before its settling calls.
         answers: list[Any] = list(self._puts.store(puts)) if puts else []
         answers += [write.work(self._connection) for write in group if not isinstance(write.work, PreparedPut)]
         self._connection.execute("COMMIT")
@@ -140,8 +141,8 @@ class Writer:
             self._connection.execute("ROLLBACK")
 
     def _refuse(self, group: list[_Write], error: BaseException) -> None:
-        detail = f"{type(error).__name__}: {error}"
-        self._on_trouble(detail)
+        # Only SQLite's own words are safe to repeat: the text of another exception may quote an event.
+        self._on_trouble(f"{type(error).__name__}: {error}" if isinstance(error, apsw.Error) else type(error).__name__)
         _answer(group, [_build_refusal(error) for _ in group])
 
     def _give_up(self, error: BaseException) -> None:

@@ -135,8 +135,8 @@ class ConversionsApiSettings(DestinationSettings):
     @cached_property
     def custom_data_options(self) -> CustomDataOptions:
         """What the custom_data builder needs of these settings."""
-        root, _, name = (self.external_id_field or "").partition(".")
-        return CustomDataOptions(self.custom_data_pii, name if root == "properties" else None)
+        root, *path = (self.external_id_field or "").split(".")
+        return CustomDataOptions(self.custom_data_pii, path if root == "properties" else ())
 
 
 _TRACK_AND_PAGE: frozenset[CallType] = frozenset({"track", "page"})
@@ -196,11 +196,12 @@ def _build_custom_data(
     event: SegmentEvent, event_name: str, settings: ConversionsApiSettings, findings: Findings
 ) -> dict[str, object] | None:
     properties = event.properties
-    if VALUE_FIELD_EVENTS.find(event.event):
+    name = event.event if event.type == "track" else ""  # a page may be named like an event, and is none
+    if VALUE_FIELD_EVENTS.find(name):
         value = find_named_value(properties, settings.value_field, findings, is_expected=True)
     else:
         value = find_revenue(properties, findings)
-    rule = CONTENTS_RULES.find(event.event) or NO_CONTENTS_RULE
+    rule = CONTENTS_RULES.find(name) or NO_CONTENTS_RULE
     contents = build_contents(properties, rule, settings.content_type_table, findings)
     return build_custom_data(properties, event_name, value, contents, settings.custom_data_options, findings)
 

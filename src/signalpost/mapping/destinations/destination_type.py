@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
+from signalpost.mapping.normalize import read_text
 from signalpost.mapping.user_data import MatchOptions
 from signalpost.model.ids import DestinationId
 from signalpost.model.results import MappingResult
@@ -143,7 +144,4 @@ def build_match_options(settings: DestinationSettings, *, external_id_field: str
 
 def find_event_id(event: SegmentEvent) -> str:
     """`properties.event_id` when the caller gave one (to match a browser event), else the messageId."""
-    given = event.properties.get("event_id")
-    if isinstance(given, int) and not isinstance(given, bool):
-        return str(given)
-    return given if isinstance(given, str) and given else event.message_id
+    return read_text(event.properties.get("event_id")) or event.message_id

@@ -1,0 +1,94 @@
+"""What `signalpost demo` shows: each step, where every event went, and how to try a call."""
+
+import json
+from collections.abc import Awaitable, Callable
+
+from rich.markup import escape
+from rich.table import Table
+
+from signalpost.demo import Demo, DemoStep, running_demo
+from signalpost.queue.interface import Ledger
+from signalpost.terminal import out, print_json
+
+
+async def show_demo(*, as_json: bool, stay: Callable[[], Awaitable[None]] | None) -> bool:
+    """Run the demo and show it; `stay` returns when it may end. True when everything ended as it should."""
+    async with running_demo() as demo:
+        if not as_json:
+            out.print(
+                "[bold]A gateway and a local Meta are running.[/bold] Segment's client now sends a shopper's calls:\n"
+            )
+        steps: list[DemoStep] = []
+        async for step in demo.send_funnel():
+            steps.append(step)
+            _show_step(len(steps), step, as_json=as_json)
+        ledger, at_meta = await demo.count(), await demo.count_at_meta()
+        is_complete = _is_complete(steps, ledger, at_meta)
+        _show_summary(ledger, at_meta, is_complete=is_complete, as_json=as_json)
+        if stay is not None:
+            _show_addresses(demo, as_json=as_json)
+            await stay()
+        return is_complete
+
+
+def _is_complete(steps: list[DemoStep], ledger: Ledger, at_meta: int) -> bool:
+    delivered = sum(step.state == "delivered" for step in steps)
+    return (
+        all(step.is_expected for step in steps)
+        and (ledger.imbalance, ledger.events.pending.total) == (0, 0)
+        and ledger.events.delivered == delivered == at_meta
+    )
+
+
+def _show_step(number: int, step: DemoStep, *, as_json: bool) -> None:
+    if as_json:
+        fields = {"call": step.call.event, "message_id": step.call.message_id, "mapped_to": step.mapped_to}
+        print_json({**fields, "state": step.state, "detail": step.detail})
+        return
+    color = "green" if step.state == "delivered" else "yellow"
+    out.print(
+        f"  {number}  {step.call.event:<20} accepted → {step.mapped_to:<17} → [{color}]{step.state:<9}[/{color}] "
+        f"[dim]{escape(step.detail)}[/dim]",
+        soft_wrap=True,
+    )
+
+
+def _show_summary(ledger: Ledger, at_meta: int, *, is_complete: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"ledger": ledger, "accepted_by_meta": at_meta, "complete": is_complete})
+        return
+    events = ledger.events
+    counts = {
+        "accepted": events.accepted,
+        "delivered": events.delivered,
+        "filtered": sum(events.filtered.values()),
+        "rejected": sum(events.rejected.values()),
+        "expired": events.expired,
+        "pending": events.pending.total,
+    }
+    table = Table(title="Where every event went", title_justify="left", box=None, pad_edge=False)
+    for name in counts:
+        table.add_column(name, justify="right")
+    table.add_row(*map(str, counts.values()))
+    out.print()
+    out.print(table)
+    verdict = "[green]everything is accounted for[/green]" if is_complete else "[red]something is missing[/red]"
+    out.print(f"The local Meta holds {at_meta} server events: {verdict}.\n")
+
+
+def _show_addresses(demo: Demo, *, as_json: bool) -> None:
+    if as_json:
+        addresses = {"meta": demo.emulator_url, "tracking_url": demo.tracking_url, "console_url": demo.console_url}
+        print_json({"event": "ready", **addresses, "write_key": demo.write_key})
+        return
+    out.print(f"  See what Meta received   {demo.emulator_url}")
+    out.print(f"  Tracking API             {demo.tracking_url}")
+    out.print(f"  The ledger               {demo.console_url}/api/ledger\n")
+    call = {"userId": "you", "event": "Order Completed", "properties": {"revenue": 42, "currency": "EUR"}}
+    out.print("Try one yourself:\n")
+    out.print(
+        f"  curl -u {demo.write_key}: {demo.tracking_url}/v1/track -d '{json.dumps(call)}'\n",
+        soft_wrap=True,
+        markup=False,
+    )
+    out.print("Ctrl-C stops it; nothing is left behind.")

@@ -1,0 +1,32 @@
+"""How commands speak: text for people, JSON for machines, one sentence on standard error when something is wrong."""
+
+import sys
+from typing import Final, NoReturn
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_ALREADY_RUNNING: Final = 3
+
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
+
+
+def print_json(value: object) -> None:
+    """One object on a line of its own, at once: whoever reads may wait for it."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def print_error(message: str) -> None:
+    """What is wrong, in a sentence; not wrapped, so that it can be searched for."""
+    err.print(f"[red]error:[/red] {escape(message)}", soft_wrap=True)
+
+
+def fail(message: str, exit_code: int) -> NoReturn:
+    """Say what is wrong and end the process."""
+    print_error(message)
+    sys.exit(exit_code)

@@ -1,0 +1,228 @@
+"""A worker with everything real around it: the SQLite queue, the catalog, and a client that talks to the local Meta."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from tests.builders import DESTINATION, build_calls
+
+from signalpost.catalog import Catalog
+from signalpost.deliver.batches import BatchLimits
+from signalpost.deliver.retry import RetryPolicy
+from signalpost.deliver.worker import DeliveryParts, Worker, WorkerSettings
+from signalpost.emulator.app import RunningEmulator
+from signalpost.history import History, describe_call
+from signalpost.mapping.destinations.conversions_api import CONVERSIONS_API
+from signalpost.mapping.destinations.destination_type import Destination, DestinationSettings
+from signalpost.model.delivery import Batch, NewEvent, Outcome, Target
+from signalpost.model.errors import QueueUnavailable
+from signalpost.model.ids import DestinationId
+from signalpost.queue.interface import EventCounts
+from signalpost.queue.sqlite import SqliteQueue
+from signalpost.telemetry import Telemetry
+
+GOOD_TOKEN = "EMULATOR_TOKEN"
+Send = Callable[[Batch, Target], Awaitable[Outcome]]
+
+QUICK = RetryPolicy(
+    first_delay=timedelta(milliseconds=4),
+    max_delay=timedelta(milliseconds=16),
+    throttle_delay=timedelta(milliseconds=8),
+    max_throttle_delay=timedelta(milliseconds=16),
+)
+"""Delays that a test can wait for."""
+
+SLOW = RetryPolicy(*[timedelta(minutes=10)] * 4)
+"""Delays that no test lives to see the end of."""
+
+
+def read_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class TroubledQueue(SqliteQueue):
+    """The real queue, which raises `trouble` from its next calls as often as a test says, and tells what was asked."""
+
+    trouble: Exception = QueueUnavailable("the disk is full")
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        super().__init__(path, **options)
+        self.failing: Counter[str] = Counter()
+        self.retried_at: list[datetime] = []
+
+    def _fail(self, call: str) -> None:
+        if self.failing[call] > 0:
+            self.failing[call] -= 1
+            raise self.trouble
+
+    async def lease(self, *args: Any, **options: Any) -> Any:
+        self._fail("lease")
+        return await super().lease(*args, **options)
+
+    async def ack(self, *args: Any, **options: Any) -> None:
+        self._fail("ack")
+        await super().ack(*args, **options)
+
+    async def retry_at(self, events: Any, when: datetime, *args: Any, **options: Any) -> None:
+        self.retried_at.append(when)
+        await super().retry_at(events, when, *args, **options)
+
+
+class ListeningTelemetry(Telemetry):
+    """Remembers what people would be told of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def paused(self, destination: DestinationId, reason: str, detail: str) -> None:
+        self.told.append(f"paused: {reason}")
+        super().paused(destination, reason, detail)
+
+    def resumed(self, destination: DestinationId) -> None:
+        self.told.append("resumed")
+        super().resumed(destination)
+
+    def queue_unavailable(self, detail: str) -> None:
+        self.told.append("queue_unavailable")
+        super().queue_unavailable(detail)
+
+    def delivery_failed(self, destination: DestinationId, error: Exception) -> None:
+        self.told.append(f"delivery_failed: {type(error).__name__}")
+        super().delivery_failed(destination, error)
+
+
+class Bench:
+    """Put events, start workers, wait for what becomes of them. `sent`: every batch in the order of its sending."""
+
+    def __init__(self, folder: Path, emulator: RunningEmulator, send: Send) -> None:
+        self.emulator = emulator
+        self.store = emulator.store
+        self.folder = folder
+        self.queue = TroubledQueue.open(folder, now=read_clock, monotonic=time.monotonic)
+        self.catalog = Catalog((), (), "v26.0")
+        self.use_token(GOOD_TOKEN)
+        self.history = History()
+        self.telemetry = ListeningTelemetry()
+        self.now = read_clock
+        self.send = send
+        self.sent: list[Batch] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.running: dict[asyncio.Task[None], Worker] = {}
+
+    def use_token(self, token: str | None, destination_id: DestinationId = DESTINATION) -> None:
+        """Put a destination's token in force, as a reload of the configuration does."""
+        settings = DestinationSettings(access_token=token and SecretStr(token))
+        destination = Destination(destination_id, destination_id, CONVERSIONS_API, settings)
+        others = [other for other in self.catalog.destinations if other.id != destination_id]
+        self.catalog.replace((), [*others, destination], "v26.0")
+
+    async def put(self, *events: NewEvent) -> None:
+        calls = build_calls(events)
+        await self.queue.put(calls)
+        for call in calls:
+            self.history.record(
+                describe_call(call, is_duplicate=False, call_type="track", event_name="Order Completed")
+            )
+
+    def start(
+        self,
+        destination_id: DestinationId = DESTINATION,
+        *,
+        max_events: int = 500,
+        max_bytes: int = 1 << 20,
+        retry: RetryPolicy = QUICK,
+        jitter: float = 1.0,
+        **settings: Any,
+    ) -> Worker:
+        """Run a worker that neither lingers nor rests for long."""
+        parts = DeliveryParts(
+            queue=self.queue,
+            send=self._send,
+            find_target=self.catalog.find_target,
+            wait_for_change=self.catalog.wait_for_change,
+            history=self.history,
+            telemetry=self.telemetry,
+            now=self.now,
+            jitter=lambda: jitter,
+        )
+        quick = {"linger": timedelta(0), "queue_trouble_delay": timedelta(milliseconds=5)}
+        limits = BatchLimits(max_events, max_bytes)
+        worker = Worker(destination_id, parts, WorkerSettings(limits, retry, **(quick | settings)))
+        self.running[asyncio.create_task(worker.run())] = worker
+        return worker
+
+    async def stop(self) -> None:
+        """Stop every worker; a fault in one of them is raised here."""
+        for worker in self.running.values():
+            worker.stop()
+        async with asyncio.timeout(5):
+            await asyncio.gather(*self.running)
+        self.running.clear()
+
+    async def close(self) -> None:
+        """Stop, and see that nothing is leased any more and every event is accounted for."""
+        await self.stop()
+        ledger = await self.queue.counts()
+        await self.queue.close()
+        assert ledger.imbalance == 0
+        assert ledger.events.pending.leased == 0
+
+    async def count(self, destination_id: DestinationId | None = None) -> EventCounts:
+        return (await self.queue.counts(destination_id)).events
+
+    async def until(self, is_reached: Callable[[EventCounts], bool]) -> EventCounts:
+        """Wait until the counts are as a test wants them."""
+        async with asyncio.timeout(5):
+            while not is_reached(counts := await self.count()):  # noqa: ASYNC110 - nobody tells when a count changes
+                await asyncio.sleep(0.002)
+        return counts
+
+    async def until_delivered(self, count: int) -> EventCounts:
+        return await self.until(lambda counts: counts.delivered >= count)
+
+    async def until_requests(self, count: int) -> None:
+        """Wait until Meta has received so many requests."""
+        await poll(lambda: self.store.request_count >= count)
+
+    def stop_clock(self) -> None:
+        """Let the worker's wall clock stand still, so that delays can be read exactly; it sleeps by another."""
+        instant = read_clock()
+        self.now = lambda: instant
+
+    def read_delays(self) -> list[float]:
+        """The milliseconds by which each retry was put off, when the clock stands still."""
+        return [(when - self.now()) / timedelta(milliseconds=1) for when in self.queue.retried_at]
+
+    def read_metric(self, name: str, **labels: str) -> float | None:
+        return self.telemetry.registry.get_sample_value(f"signalpost_{name}", {"destination": DESTINATION} | labels)
+
+    async def _send(self, batch: Batch, target: Target) -> Outcome:
+        self.sent.append(batch)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            return await self.send(batch, target)
+        finally:
+            self.in_flight -= 1
+
+
+async def poll(is_reached: Callable[[], object], seconds: float = 0.001) -> None:
+    """Look every so many seconds until it is so."""
+    async with asyncio.timeout(5):
+        while not is_reached():  # noqa: ASYNC110 - what is looked at knows nothing of tests
+            await asyncio.sleep(seconds)
+
+
+def find_attempts(batch: Batch) -> set[int]:
+    return {event.attempts for event in batch.events}
+
+
+def get_ids(events: Any) -> list[str]:
+    return sorted(event.event_id for event in events)

@@ -1,0 +1,124 @@
+"""The command line: what each command prints and how it exits, without starting a server."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import signalpost
+from signalpost import cli
+
+runner = CliRunner()
+CALL = json.dumps({"type": "track", "userId": "u1", "event": "Seen", "messageId": "m"})
+
+
+def run(*arguments: str, given: str = ""):
+    return runner.invoke(cli.app, list(arguments), input=given)
+
+
+def run_main(monkeypatch, *arguments: str) -> int:
+    """The exit code of the whole program."""
+    monkeypatch.setattr(sys, "argv", ["signalpost", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_version():
+    """--version prints the version of the package, and nothing else."""
+    answer = run("--version")
+    assert (answer.exit_code, answer.stdout) == (0, f"signalpost {importlib.metadata.version('signalpost')}\n")
+
+
+def test_help_lists_the_commands():
+    """Without arguments, and with --help, the commands are shown."""
+    for arguments in ((), ("--help",)):
+        answer = run(*arguments)
+        for command in ("serve", "demo", "emulator", "map", "send"):
+            assert command in answer.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [("nonsense",), ("map",), ("send",), ("serve", "--port", "1"), ("emulator", "--profile", "loose")]
+)
+def test_wrong_usage(monkeypatch, arguments):
+    """An unknown command or option, or a missing one, is exit code 2."""
+    assert run_main(monkeypatch, *arguments) == 2
+
+
+def test_map_reads_standard_input():
+    """- and no file at all are standard input."""
+    for file in ((), ("-",)):
+        answer = run("map", *file, "--destination", "facebook-conversions-api", given=CALL)
+        assert answer.exit_code == 0
+        assert json.loads(answer.stdout)["message_id"] == "m"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("serve", "--config", "nowhere.toml"), "nowhere.toml: there is no such file"),
+        (("map", "--destination", "tiktok"), "--destination: must be one of"),
+        (("map", "nowhere.jsonl", "--destination", "facebook-conversions-api"), "nowhere.jsonl: cannot be read"),
+        (
+            ("map", "--destination", "facebook-conversions-api", "--received-at", "soon"),
+            "--received-at: soon is not an ISO 8601 date and time like 2026-01-31T12:00:00Z",
+        ),
+    ],
+)
+def test_a_message_and_no_traceback(monkeypatch, capsys, tmp_path, arguments, message):
+    """What the user got wrong is one line on standard error, with exit code 2."""
+    monkeypatch.chdir(tmp_path)
+    assert run_main(monkeypatch, *arguments) == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err.startswith("error: ")
+    assert message in written.err
+    assert written.err.count("\n") == 1
+
+
+def test_brackets_in_a_message_are_not_markup(monkeypatch, capsys, tmp_path):
+    """A path or setting with brackets is shown as it is."""
+    monkeypatch.chdir(tmp_path)
+    Path("signalpost.toml").write_text("[[destinations]]\nname = ''")
+    assert run_main(monkeypatch, "serve", "--config", "[bold]x.toml") == 2
+    assert "[bold]x.toml: there is no such file" in capsys.readouterr().err
+    assert run_main(monkeypatch, "serve") == 2
+    assert "destinations[0].name: must be" in capsys.readouterr().err
+
+
+# --- The library ---
+
+
+def test_the_library_exports_what_it_says():
+    """__all__ is sorted as ruff sorts it and is exactly what the package makes public."""
+    public = {name for name, value in vars(signalpost).items() if not name.startswith("_") and not _is_module(value)}
+    assert set(signalpost.__all__) == public
+    assert len(set(signalpost.__all__)) == len(signalpost.__all__)
+
+
+def _is_module(value: object) -> bool:
+    return type(value) is type(sys)
+
+
+HEAVY = ("aiohttp", "apsw", "fastapi", "phonenumbers", "pycountry", "starlette", "structlog", "typer", "uvicorn")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Which of the heavy packages a fresh interpreter has loaded after a statement."""
+    code = f"import sys; {statement}; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_importing_the_library_is_cheap():
+    """`import signalpost` loads no server, no client and no tables of countries and phone numbers."""
+    assert loaded_by("import signalpost") == set()
+
+
+def test_the_command_line_loads_what_a_command_needs():
+    """`signalpost --help` and `signalpost map` wait for no server and no HTTP client."""
+    assert loaded_by("import signalpost.cli, signalpost.map_lines") == {"structlog", "typer"}
