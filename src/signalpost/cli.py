@@ -246,7 +246,7 @@ async def _send(file: Path, write_key: str, url: str, *, as_json: bool) -> None:
     to_send = read_calls(file)
     accepted = duplicates = 0
     rejected: list[RejectedCall] = []
-    with Progress(console=err, transient=True, disable=as_json) as progress:
+    with Progress(console=err, transient=True, disable=as_json or not err.is_terminal) as progress:
         bar = progress.add_task("Sending", total=len(to_send.calls))
         async for part in send_calls(to_send, url, write_key):
             accepted, duplicates = accepted + part.accepted, duplicates + part.duplicates

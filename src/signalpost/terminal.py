@@ -1,7 +1,8 @@
 """How commands speak: text for people, JSON for machines, one sentence on standard error when something is wrong."""
 
 import sys
-from typing import Final, NoReturn
+from contextlib import suppress
+from typing import Final, NoReturn, TextIO
 
 import msgspec
 from rich.console import Console
@@ -30,3 +31,20 @@ def fail(message: str, exit_code: int) -> NoReturn:
     """Say what is wrong and end the process."""
     print_error(message)
     sys.exit(exit_code)
+
+
+class SteadyStream:
+    """A stream for a log: when nobody takes its lines any more they are lost, and whoever logs goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write, or don't."""
+        with suppress(OSError, ValueError):  # a broken pipe, a full disk, a closed file
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, or don't."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()

@@ -60,7 +60,7 @@ def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
 
 
 def test_a_wrong_configuration(tmp_path: Path) -> None:
-    """A wrong setting ends the start with exit code 2, naming the key and what would be right; no data folder is made."""
+    """A wrong setting ends the start with exit code 2, naming the key and what would be right; nothing is made."""
     config = write_configuration(tmp_path, NOBODY)
     config.write_text(config.read_text().replace("pixel_id", "pixle_id"))
     ended = run("serve", "--config", str(config), folder=tmp_path)

@@ -71,7 +71,7 @@ def test_a_line_that_is_no_json(tmp_path: Path) -> None:
     good = json.dumps(ORDER).encode()
     ended = run("map", *ARGUMENTS, folder=tmp_path, given=good + b'\n{"email": "jo@example.com\n' + good)
     assert (ended.returncode, len(lines_of(ended.stdout))) == (1, 2)
-    assert ended.stderr == b"error: line 2 is not valid JSON\n"
+    assert ended.stderr == b"error: line 2 is not valid JSON (byte 25)\n"
 
 
 @pytest.mark.parametrize(

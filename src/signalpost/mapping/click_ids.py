@@ -5,7 +5,6 @@ appendix of Meta's parameter builder passes.
 """
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
@@ -39,7 +38,7 @@ def _find_well_formed(
     if isinstance(in_properties, str) and form.fullmatch(in_properties):
         return in_properties
     client_ids = event.context.get("clientIds")
-    in_client_ids = client_ids.get(name) if isinstance(client_ids, Mapping) else None
+    in_client_ids = client_ids.get(name) if isinstance(client_ids, dict) else None
     for given in (in_properties, in_client_ids, event.context.get(name)):
         if given is None:
             continue
@@ -53,7 +52,7 @@ def _find_well_formed(
 def _build_fbc(event: SegmentEvent) -> str | None:
     """Subdomain index 1 is Meta's for an fbc built on a server; the time is the event's, as event_time has it."""
     page = event.context.get("page")
-    url = page.get("url") if isinstance(page, Mapping) else None
+    url = page.get("url") if isinstance(page, dict) else None
     fbclid = _find_fbclid(url) if isinstance(url, str) else None
     if not fbclid:
         return None

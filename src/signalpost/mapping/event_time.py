@@ -6,6 +6,7 @@ from math import floor
 from signalpost.mapping.findings import Findings
 from signalpost.model.segment_event import SegmentEvent
 
+
 def build_event_time(event: SegmentEvent, max_age: timedelta, findings: Findings) -> int:
     """Seconds since 1970, rounded down; a time in the future becomes the time of receipt.
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from signalpost.mapping.findings import Findings
 from signalpost.mapping.normalize import (
@@ -34,7 +35,7 @@ _REMEMBERED_VALUES = 4096
 _REMEMBERED_CHARACTERS = 64
 
 
-class Surroundings(NamedTuple):
+class Surroundings(msgspec.Struct, frozen=True):
     """What the rule for one value may have to know besides the value.
 
     country, phone_country: ISO alpha-2, lower case, of the address and for phone numbers; None when unknown.

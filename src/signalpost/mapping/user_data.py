@@ -5,7 +5,6 @@ fbp, lead id) leaves as it came. The event is not changed.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -113,7 +112,9 @@ def _hash_match_keys(event: SegmentEvent, options: MatchOptions, findings: Findi
             if given is None:
                 continue
         # A good text is what nearly every trait is; everything else takes the longer way.
-        values = match_key.hash_text(given, surroundings) if isinstance(given, str) else None
+        values: HashedValues | None = None
+        if isinstance(given, str):
+            values = match_key.hash_text(given, surroundings)
         if values is None:
             values = hash_given(given, match_key, surroundings)
         if values is not None:
@@ -126,9 +127,7 @@ def _hash_match_keys(event: SegmentEvent, options: MatchOptions, findings: Findi
 
 def _find_object(parent: JsonObject, name: str) -> JsonObject:
     found = parent.get(name)
-    if isinstance(found, dict):  # what JSON gives; the wider question below is slow
-        return found
-    return found if isinstance(found, Mapping) else _NOTHING
+    return found if isinstance(found, dict) else _NOTHING
 
 
 def _describe_surroundings(
