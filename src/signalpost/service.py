@@ -5,6 +5,7 @@ the queue. So nothing is accepted that can't be stored, and nothing stored is le
 """
 
 import asyncio
+import gc
 import importlib.metadata
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,14 +24,20 @@ from signalpost.ingest.decode import Limits
 from signalpost.ingest.intake import Intake
 from signalpost.ingest.routes import TrackingApi, build_tracking_app
 from signalpost.listener import Listener, bind
+from signalpost.mapping.destinations import build_destination
+from signalpost.mapping.mapper import map_event
 from signalpost.meta.client import MetaClient
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
+from signalpost.model.segment_event import RequestContext, SegmentEvent, parse_call
 from signalpost.queue.interface import Queue
 from signalpost.queue.sqlite import SqliteQueue
 from signalpost.telemetry import Telemetry
 
 _PRUNE_SECONDS = 3_600
+
+_GC_THRESHOLDS = (10_000, 20, 20)
+"""Thousands of small objects live for one request and hold no cycles; the default would look for some in each batch."""
 
 
 def _now() -> datetime:
@@ -111,6 +118,7 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
             telemetry=telemetry,
             now=_now,
         )
+        _warm_up()
         service = Service(config, catalog, queue, history, delivery)
         service.start_workers()
         stack.push_async_callback(service.stop_workers)
@@ -132,6 +140,25 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
             yield service
         finally:
             draining.is_draining = True
+
+
+_WARM_UP_CALL = {
+    "event": "Order Completed",
+    "userId": "warm-up",
+    "properties": {"revenue": 1, "currency": "EUR"},
+    "context": {"traits": {"phone": "020 7946 0958", "address": {"state": "US-CA", "country": "GB"}}},
+}
+
+
+def _warm_up() -> None:
+    """Read the tables of countries, currencies and phone numbers now, so that the first call need not wait for them."""
+    request = RequestContext(received_at=_now(), new_message_id=lambda: "warm-up", call_type="track")
+    event = parse_call(_WARM_UP_CALL, request)
+    if isinstance(event, SegmentEvent):
+        map_event(event, build_destination("facebook-conversions-api", {"pixel_id": "00000"}))
+    # What is loaded by now stays for good: the garbage collector need not look at it again and again.
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 async def _prune_hourly(queue: Queue, telemetry: Telemetry) -> None:
