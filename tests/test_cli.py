@@ -1,16 +1,19 @@
 """The command line: what each command prints and how it exits, without starting a server."""
 
 import importlib.metadata
+import io
 import json
+import logging
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 import signalpost
 from signalpost import cli
+from signalpost.config import Config
 
 runner = CliRunner()
 CALL = json.dumps({"type": "track", "userId": "u1", "event": "Seen", "messageId": "m"})
@@ -84,11 +87,47 @@ def test_a_message_and_no_traceback(monkeypatch, capsys, tmp_path, arguments, me
 def test_brackets_in_a_message_are_not_markup(monkeypatch, capsys, tmp_path):
     """A path or setting with brackets is shown as it is."""
     monkeypatch.chdir(tmp_path)
-    Path("signalpost.toml").write_text("[[destinations]]\nname = ''")
-    assert run_main(monkeypatch, "serve", "--config", "[bold]x.toml") == 2
-    assert "[bold]x.toml: there is no such file" in capsys.readouterr().err
-    assert run_main(monkeypatch, "serve") == 2
-    assert "destinations[0].name: must be" in capsys.readouterr().err
+    assert run_main(monkeypatch, "serve", "--config", "[bold]x[0].toml") == 2
+    assert "error: [bold]x[0].toml: there is no such file" in capsys.readouterr().err
+
+
+# --- Logs ---
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """The log of a gateway, on a stream of the test's own."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(logging.root, "handlers", [])
+    cli._configure_logging(Config.model_validate({"log": {"level": "info"}}), as_json=True)
+    yield stream
+    structlog.reset_defaults()
+
+
+def test_a_log_line(log):
+    """A line is JSON with the fact, its level and its time; what is below the chosen level is not written."""
+    logger = structlog.get_logger()
+    logger.debug("unseen")
+    logger.warning("retry_scheduled", events=3)
+    (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert (line["event"], line["level"], line["events"]) == ("retry_scheduled", "warning", 3)
+    assert line["timestamp"].endswith("Z")
+
+
+def test_secrets_in_a_log_line(log):
+    """Tokens and addresses are masked in every text of a line, tracebacks included."""
+    error = ValueError("EAAsecrettoken0123456789 of jo.bloggs@example.com")
+    structlog.get_logger().error("delivery_failed", detail="access_token=EAAsecrettoken0123456789", exc_info=error)
+    assert "ValueError" in log.getvalue()
+    assert "EAAsecret" not in log.getvalue()
+    assert "bloggs" not in log.getvalue()
+
+
+def test_a_log_that_nobody_reads(log):
+    """When standard error is gone its lines are lost, and whoever logs goes on."""
+    log.close()
+    structlog.get_logger().error("delivery_failed")
 
 
 # --- The library ---

@@ -187,6 +187,7 @@ def test_an_unreadable_file():
         "http://localhost:80@evil.example",
         "http://127.0.0.1:x@evil.example/",
         "https://user@evil.example",
+        "https://@evil.example",
         "https://",
         "https://graph.facebook.com?x=1",
         "https://graph.facebook.com/#x",

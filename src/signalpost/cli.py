@@ -21,10 +21,12 @@ from signalpost.data_folder import AlreadyRunning
 from signalpost.mapping.destinations import DESTINATION_TYPES
 from signalpost.model.errors import ConfigError, SignalpostError
 from signalpost.model.timestamps import read_timestamp
+from signalpost.redaction import mask_log_entry
 from signalpost.terminal import (
     EXIT_ALREADY_RUNNING,
     EXIT_FAILED,
     EXIT_USAGE,
+    SteadyStream,
     err,
     fail,
     out,
@@ -147,10 +149,11 @@ def _configure_logging(settings: Config, *, as_json: bool) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            mask_log_entry,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(SteadyStream(sys.stderr)),  # type: ignore[arg-type]
     )
 
 

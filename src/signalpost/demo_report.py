@@ -1,23 +1,26 @@
 """What `signalpost demo` shows: each step, where every event went, and how to try a call."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from signalpost.demo import Demo, DemoStep, running_demo
+from signalpost.model.results import REASONS
 from signalpost.queue.interface import Ledger
 from signalpost.terminal import out, print_json
+
+_REASON_SENTENCES: Mapping[str, str] = {reason: text.sentence for reason, text in REASONS.items()}
 
 
 async def show_demo(*, as_json: bool, stay: Callable[[], Awaitable[None]] | None) -> bool:
     """Run the demo and show it; `stay` returns when it may end. True when everything ended as it should."""
     async with running_demo() as demo:
         if not as_json:
-            out.print(
-                "[bold]A gateway and a local Meta are running.[/bold] Segment's client now sends a shopper's calls:\n"
-            )
+            out.print("[bold]A gateway and a local Meta are running.[/bold]")
+            out.print("Segment's own client now sends a shopper's calls:\n")
         steps: list[DemoStep] = []
         async for step in demo.send_funnel():
             steps.append(step)
@@ -45,12 +48,17 @@ def _show_step(number: int, step: DemoStep, *, as_json: bool) -> None:
         fields = {"call": step.call.event, "message_id": step.call.message_id, "mapped_to": step.mapped_to}
         print_json({**fields, "state": step.state, "detail": step.detail})
         return
-    color = "green" if step.state == "delivered" else "yellow"
+    is_delivered = step.state == "delivered"
+    color = "green" if is_delivered else "yellow"
+    reason = "" if is_delivered else step.detail.rpartition("/")[2]
     out.print(
-        f"  {number}  {step.call.event:<20} accepted → {step.mapped_to:<17} → [{color}]{step.state:<9}[/{color}] "
-        f"[dim]{escape(step.detail)}[/dim]",
+        f"  {number}  {step.call.event:<19} accepted → {step.mapped_to:<17} → [{color}]{step.state}[/{color}] "
+        f"{escape(reason)}",
         soft_wrap=True,
     )
+    sentence = _REASON_SENTENCES.get(reason)
+    if sentence:
+        out.print(f"     [dim]{escape(sentence)}[/dim]", soft_wrap=True)
 
 
 def _show_summary(ledger: Ledger, at_meta: int, *, is_complete: bool, as_json: bool) -> None:
@@ -66,12 +74,12 @@ def _show_summary(ledger: Ledger, at_meta: int, *, is_complete: bool, as_json: b
         "expired": events.expired,
         "pending": events.pending.total,
     }
-    table = Table(title="Where every event went", title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in counts:
         table.add_column(name, justify="right")
     table.add_row(*map(str, counts.values()))
-    out.print()
-    out.print(table)
+    out.print("\n[bold]Where every event went[/bold]\n")
+    out.print(Padding(table, (0, 0, 1, 2), expand=False))
     verdict = "[green]everything is accounted for[/green]" if is_complete else "[red]something is missing[/red]"
     out.print(f"The local Meta holds {at_meta} server events: {verdict}.\n")
 

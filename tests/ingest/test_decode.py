@@ -80,8 +80,9 @@ def test_many_brackets_are_not_depth():
 def test_depth_counts_objects_and_arrays(depth, is_too_deep):
     """64 levels are allowed, 65 are not, whether of objects, arrays or both."""
     for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
-        text = opening * depth + b"1" + closing * depth
-        assert isinstance(decode_call(text, LIMITS), InvalidCall) is is_too_deep
+        deep = opening * (depth - 1) + b"1" + closing * (depth - 1)
+        for text in (b"[%s]" % deep, b"[%s,[],{},[[]]]" % deep):
+            assert isinstance(decode_call(text, LIMITS), InvalidCall) is is_too_deep
 
 
 def test_a_call_refused_for_its_size_still_names_its_source():

@@ -44,9 +44,9 @@ def usually(*texts: str) -> Strategy:
 
 
 def objects(**values: Strategy) -> Strategy:
-    """An object with some of these keys; more keys, and something else altogether, now and then."""
+    """An object with some of these keys, and now and then with more."""
     known = st.fixed_dictionaries({}, optional=values)
-    return known | known | st.builds(lambda one, two: one | two, known, st.dictionaries(TEXT, JSON, max_size=3)) | JSON
+    return known | st.builds(lambda one, two: one | two, known, st.dictionaries(TEXT, JSON, max_size=3))
 
 
 AMOUNT = usually("19.99", "$1,234.50", "12,50", "-0.0", "0") | NUMBERS
@@ -73,7 +73,7 @@ TRAITS = objects(
     last_name=NAME,
     gender=usually("f", "x"),
     birthday=BIRTHDAY,
-    address=ADDRESS,
+    address=ADDRESS | JSON,
 )
 PRODUCT = objects(product_id=ID, sku=ID, id=ID, price=AMOUNT, quantity=AMOUNT, category=CATEGORY)
 PROPERTIES = objects(
@@ -81,7 +81,7 @@ PROPERTIES = objects(
     total=AMOUNT,
     value=AMOUNT,
     currency=usually("eur", "XYZ"),
-    products=st.lists(PRODUCT, max_size=3) | JSON,
+    products=st.lists(PRODUCT | JSON, max_size=3) | JSON,
     product_id=ID,
     price=AMOUNT,
     quantity=AMOUNT,
@@ -95,7 +95,7 @@ PROPERTIES = objects(
     action_source=usually("website", "email", "app", "physical_store", ""),
     fbp=FBP,
     fbc=FBC,
-    customer=objects(email=EMAIL, first_name=NAME, id=ID),
+    customer=objects(email=EMAIL, first_name=NAME, id=ID) | JSON,
     Phone=PHONE,
     birthday=BIRTHDAY,
     externalId=ID,
@@ -104,15 +104,14 @@ PROPERTIES = objects(
 CONTEXT = objects(
     ip=usually("198.51.100.7", "10.0.0.1"),
     userAgent=usually("Mozilla/5.0", "analytics-python/2.2"),
-    page=objects(url=URL),
-    traits=TRAITS,
-    clientIds=objects(fbp=FBP, fbc=FBC),
+    page=objects(url=URL) | JSON,
+    traits=TRAITS | JSON,
+    clientIds=objects(fbp=FBP, fbc=FBC) | JSON,
     consent=st.fixed_dictionaries({"categoryPreferences": st.dictionaries(st.just("ads") | TEXT, st.booleans())}),
-    **{"Facebook Offline Conversions": objects(leadId=ID)},
+    **{"Facebook Offline Conversions": objects(leadId=ID) | JSON},
 )
-OPTIONS = objects(
-    dataProcessingOptions=st.tuples(st.sampled_from([[], ["LDU"]]), NUMBERS, NUMBERS).map(list), leadId=ID
-)
+TRIPLE = st.tuples(st.sampled_from([[], ["LDU"]]), st.integers(0, 1), st.integers(0, 1013)).map(list)
+OPTIONS = objects(dataProcessingOptions=TRIPLE | JSON, leadId=ID)
 INTEGRATIONS = objects(
     All=st.booleans(),
     **{
@@ -124,20 +123,19 @@ EVENTS = st.sampled_from([
     "Order Completed", "Product Added", "Product Viewed", "Product List Viewed", "Products Searched",
     "Checkout Started", "Payment Info Entered", "Product Added to Wishlist", "Purchase", "n" * 51, *VERSION_1_NAMES,
 ])  # fmt: skip
-TIMES = st.integers(-65 * 86_400, 3_600).map(lambda seconds: (RECEIVED_AT + timedelta(seconds=seconds)).isoformat())
-RECENT = st.integers(-7 * 86_400, 60).map(lambda seconds: (RECEIVED_AT + timedelta(seconds=seconds)).isoformat())
+DAYS = st.sampled_from([0, 0, 6, 30, 70])
+TIMES = st.builds(lambda days, hours: RECEIVED_AT - timedelta(days=days, hours=hours), DAYS, st.integers(-1, 23))
 CALLS = st.fixed_dictionaries(
     {
-        "type": st.just("track") | st.just("track") | st.sampled_from(sorted(CALL_TYPES)),
-        "event": EVENTS | EVENTS | TEXT,
+        "type": st.sampled_from(["track"] * 10 + sorted(CALL_TYPES)),
+        "event": EVENTS | EVENTS | st.text(min_size=1).filter(lambda name: not name.isspace()),
+        "groupId": st.just("g"),
+        "userId": st.sampled_from(["u-1", " User 42 ", "jo@ex.com", 42, None]),
+        "anonymousId": st.just("a-77"),
     },
     optional={
-        "userId": usually("u-1", " User 42 ", "jo@ex.com"),
-        "anonymousId": st.just("a-77"),
-        "groupId": st.just("g"),
-        "messageId": usually("m-1"),
-        "timestamp": RECENT | RECENT | TIMES | JSON,
-        "sentAt": RECENT,
+        "messageId": st.just("m-1"),
+        "timestamp": TIMES.map(datetime.isoformat),
         "name": TEXT,
         "properties": PROPERTIES,
         "traits": TRAITS,

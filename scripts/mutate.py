@@ -1,0 +1,227 @@
+"""Changes the mapping in small ways, one at a time, and tells which changes no test notices. `make mutate`.
+
+    python -m scripts.mutate [--count 400] [--seed N] [--jobs N] [FILE ...]
+
+Each mutant (scripts/mutants.py) lives in a fork of one warm process: everything is imported and every case has been run
+once, so that a fork only imports the package again, with the changed module in it, and calls the tests of CHECKS as
+plain functions until one fails. Mutants that cannot change a result, or should not be tested, are listed with their
+reasons in scripts/mutation_survivors.toml and are never drawn.
+Exit codes: 0 enough were killed, 1 too few, 2 the tests fail on the code as it stands or the list names no mutant.
+"""
+
+import argparse
+import gc
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import inspect
+import os
+import random
+import signal
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+from scripts.mutants import Mutant, list_mutants
+
+ROOT = Path(__file__).parents[1]
+MAPPING = ROOT / "src/signalpost/mapping"
+LISTED = ROOT / "scripts/mutation_survivors.toml"
+
+CHECKS = {
+    "golden cases": ("tests.mapping.test_golden", "test_golden_case"),
+    "feature rows": ("tests.mapping.test_rows", "test_"),
+    "vectors": ("tests.mapping.test_match_keys", "test_vector"),
+    "gaps": ("tests.mapping.test_gaps", "test_"),
+}
+"""What notices a mutant -> the module, and how the names of its tests begin; the first to fail ends the run."""
+
+ENOUGH = 0.9
+_CPU_SECONDS = 10  # all checks together take less than one
+_FIRST_EXIT_CODE = 10  # of a mutant killed by the first of CHECKS
+
+
+class Verdict(NamedTuple):
+    """How a mutant ended. killed_by: a key of CHECKS, "timeout", or None for a survivor."""
+
+    mutant: Mutant
+    killed_by: str | None
+
+
+def list_checks(module: ModuleType, prefix: str) -> Iterator[Callable[[], None]]:
+    """The tests of a module with each of their parameters, ready to call; those that need a fixture are left out."""
+    for name, test in vars(module).items():
+        if not name.startswith(prefix) or getattr(test, "__module__", None) != module.__name__:
+            continue
+        marks = [mark for mark in getattr(test, "pytestmark", ()) if mark.name == "parametrize"]
+        for cases in product(*(_read_cases(*mark.args) for mark in marks)):
+            arguments = {name: value for case in cases for name, value in case.items()}
+            if arguments.keys() == inspect.signature(test).parameters.keys():
+                yield partial(test, **arguments)
+
+
+def _read_cases(names: str | Sequence[str], values: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    names = [name.strip() for name in names.split(",")] if isinstance(names, str) else names
+    for value in values:
+        if isinstance(value, type(pytest.param())):
+            row: Sequence[Any] = value.values
+        else:
+            row = value if len(names) > 1 else [value]
+        yield dict(zip(names, row, strict=True))
+
+
+def find_first_to_fail() -> str | None:
+    """Import the checks and call them; the key of the first that fails, whatever is raised."""
+    for name, (module, prefix) in CHECKS.items():
+        try:
+            for check in list_checks(importlib.import_module(module), prefix):
+                check()
+        except Exception:  # noqa: BLE001 - any failure at all is what we are looking for
+            return name
+    return None
+
+
+class _Snapshot(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """The modules under test as they were when the run began, but for one; every fork imports them from here."""
+
+    def __init__(self) -> None:
+        self._specs: dict[str, importlib.machinery.ModuleSpec] = {}
+        self._codes: dict[str, CodeType] = {}
+
+    def take(self) -> None:
+        """Note the code of what is imported, and forget the modules themselves."""
+        for name, module in list(sys.modules.items()):
+            spec = module.__spec__
+            if name.startswith(("signalpost", "tests.mapping.", "scripts.rewrite")) and spec is not None:
+                code = getattr(spec.loader, "get_code", lambda _: None)(name)
+                if code is not None:
+                    self._specs[name], self._codes[name] = spec, code
+                    del sys.modules[name]
+
+    def change(self, mutant: Mutant) -> None:
+        """Put a mutant in the place of its module."""
+        name = next(name for name, spec in self._specs.items() if spec.origin == str(mutant.file))
+        self._codes[name] = compile(mutant.text, mutant.file, "exec")
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> Any:  # noqa: ARG002, D102
+        spec = self._specs.get(fullname)
+        if spec is None:
+            return None
+        folders = spec.submodule_search_locations
+        return importlib.util.spec_from_file_location(
+            fullname, spec.origin, loader=self, submodule_search_locations=folders
+        )
+
+    def exec_module(self, module: ModuleType) -> None:  # noqa: D102
+        exec(self._codes[module.__name__], module.__dict__)  # noqa: S102 - as an import does
+
+
+def run(mutants: Sequence[Mutant], jobs: int) -> Iterator[Verdict]:
+    """Try mutants, several at a time; verdicts come as they are reached. Raises ValueError when no mutant is needed."""
+    failed = find_first_to_fail()
+    if failed is not None:
+        raise ValueError(f"not run: the {failed} fail on the code as it stands")
+    snapshot = _Snapshot()
+    snapshot.take()
+    sys.meta_path.insert(0, snapshot)
+    gc.collect()
+    gc.freeze()  # so that no fork copies the parent's memory by collecting it
+    running: dict[int, Mutant] = {}
+    for mutant in mutants:
+        if len(running) == jobs:
+            yield _wait(running)
+        process = os.fork()
+        if process == 0:
+            _try(mutant, snapshot)
+        running[process] = mutant
+    while running:
+        yield _wait(running)
+
+
+def _try(mutant: Mutant, snapshot: _Snapshot) -> None:
+    """In a fork: end it with an exit code that names what failed, or let the timer end it."""
+    exit_code = _FIRST_EXIT_CODE
+    try:
+        signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)
+        snapshot.change(mutant)
+        failed = find_first_to_fail()
+        exit_code = 0 if failed is None else _FIRST_EXIT_CODE + list(CHECKS).index(failed)
+    finally:
+        os._exit(exit_code)
+
+
+def _wait(running: dict[int, Mutant]) -> Verdict:
+    process, status = os.wait()
+    exit_code = os.waitstatus_to_exitcode(status)
+    if exit_code < 0:
+        return Verdict(running.pop(process), "timeout")
+    return Verdict(running.pop(process), list(CHECKS)[exit_code - _FIRST_EXIT_CODE] if exit_code else None)
+
+
+def read_listed() -> list[dict[str, str]]:
+    """The mutants that are never drawn."""
+    listed: list[dict[str, str]] = tomllib.loads(LISTED.read_text(encoding="utf-8"))["survivors"]
+    return listed
+
+
+def is_listed(mutant: Mutant, entry: dict[str, str]) -> bool:
+    """Tell whether an entry of the list means this mutant: its file, its line, and what it becomes if that is said."""
+    is_line = (entry["file"], entry["line"]) == (str(mutant.file.relative_to(MAPPING)), mutant.before)
+    return is_line and entry.get("becomes", mutant.after) == mutant.after
+
+
+def print_report(verdicts: Sequence[Verdict]) -> None:
+    """Survivors first, then the numbers of each file."""
+    for verdict in sorted(verdicts):
+        if verdict.killed_by is None:
+            mutant = verdict.mutant
+            print(f"{mutant.file.relative_to(ROOT)}:{mutant.line}\n  - {mutant.before}\n  + {mutant.after}\n")
+    print(f"{'':44} mutants  killed  timeout  survived")
+    for file in sorted({verdict.mutant.file for verdict in verdicts}):
+        ends = Counter(verdict.killed_by for verdict in verdicts if verdict.mutant.file == file)
+        timeouts, survived, total = ends["timeout"], ends[None], ends.total()
+        name = str(file.relative_to(MAPPING))
+        print(f"{name:44} {total:7} {total - survived - timeouts:7} {timeouts:8} {survived:9}")
+    ends = Counter(verdict.killed_by for verdict in verdicts if verdict.killed_by)
+    killers = ", ".join(f"{killer} {count}" for killer, count in ends.most_common())
+    print(f"\nkilled {ends.total()} of {len(verdicts)} ({ends.total() / len(verdicts):.1%}): {killers}")
+
+
+def main() -> int:
+    """Draw, run and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path, help="modules to change; all of mapping when none is named")
+    parser.add_argument("--count", type=int, default=400, help="how many mutants are drawn; 0 for all")
+    parser.add_argument("--seed", type=int, default=None, help="repeats a draw")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many run at a time")
+    options = parser.parse_args()
+    seed = random.randrange(10_000) if options.seed is None else options.seed  # noqa: S311 - a draw, not a secret
+    files = sorted(file.resolve() for file in options.files) or sorted(MAPPING.rglob("*.py"))
+    listed = read_listed()
+    mutants = [mutant for file in files for mutant in list_mutants(file)]
+    unknown = [entry for entry in listed if not options.files and not any(is_listed(each, entry) for each in mutants)]
+    if unknown:
+        print(*(f"{LISTED.name} names no mutant: {entry['file']}: {entry['line']}" for entry in unknown), sep="\n")
+        return 2
+    mutants = [mutant for mutant in mutants if not any(is_listed(mutant, entry) for entry in listed)]
+    drawn = random.Random(seed).sample(mutants, min(options.count or len(mutants), len(mutants)))  # noqa: S311
+    print(f"{len(drawn)} of {len(mutants)} mutants, --seed {seed}", flush=True)
+    try:
+        verdicts = list(run(drawn, options.jobs))
+    except ValueError as error:
+        print(error)
+        return 2
+    print_report(verdicts)
+    return 0 if sum(verdict.killed_by is not None for verdict in verdicts) >= ENOUGH * len(verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
