@@ -61,28 +61,34 @@ _ORDERLESS = {"frozenset", "set", "isinstance", "startswith", "endswith"}
 
 
 class Mutant(NamedTuple):
-    """One change: the line where it begins, that line before and after, and the whole changed text."""
+    """One change.
+
+    line, before, after: where it begins, and that line before and after. within: the function, class or table that has
+    it. kind: of what is changed, in the words of Python's `ast`. text: the whole module, changed.
+    """
 
     file: Path
     line: int
     before: str
     after: str
+    within: str
+    kind: str
     text: str
 
 
 def list_mutants(file: Path) -> list[Mutant]:
     """Every mutant of a module, in the order of its text."""
     text = file.read_text(encoding="utf-8")
-    edits = sorted(set(_Finder(text).find_edits(ast.parse(text))))
-    return [_apply(file, text, edit) for edit in edits]
+    found = sorted(set(_Finder(text).find_edits(ast.parse(text), "")))
+    return [_apply(file, text, *edit) for edit in found]
 
 
-def _apply(file: Path, text: str, edit: Edit) -> Mutant:
+def _apply(file: Path, text: str, edit: Edit, within: str, kind: str) -> Mutant:
     start, end, replacement = edit
     changed = text[:start] + replacement + text[end:]
     lines, changed_lines = text.splitlines(), changed.splitlines()
     line = next(number for number, (old, new) in enumerate(zip(lines, changed_lines, strict=False)) if old != new)
-    return Mutant(file, line + 1, lines[line].strip(), changed_lines[line].strip(), changed)
+    return Mutant(file, line + 1, lines[line].strip(), changed_lines[line].strip(), within, kind, changed)
 
 
 class _Finder:
@@ -95,12 +101,14 @@ class _Finder:
         for line in self._lines:
             self._line_starts.append(self._line_starts[-1] + len(line))
 
-    def find_edits(self, node: ast.AST) -> Iterator[Edit]:
-        make = getattr(self, f"_of_{type(node).__name__.lower()}", None)
+    def find_edits(self, node: ast.AST, within: str) -> Iterator[tuple[Edit, str, str]]:
+        """The edits below a node, each with what it is within and its kind."""
+        kind = type(node).__name__
+        make = getattr(self, f"_of_{kind.lower()}", None)
         if make is not None:
-            yield from (edit for edit in make(node) if self._text[edit[0] : edit[1]] != edit[2])
+            yield from ((edit, within, kind) for edit in make(node) if self._text[edit[0] : edit[1]] != edit[2])
         for child in _list_children(node):
-            yield from self.find_edits(child)
+            yield from self.find_edits(child, within or _find_own_name(child))
 
     def _place(self, line: int, column_in_bytes: int) -> int:
         before = self._lines[line - 1].encode()[:column_in_bytes].decode()
@@ -261,6 +269,19 @@ def _is_uninteresting(node: ast.Assign) -> bool:
 
 def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _find_own_name(node: ast.AST) -> str:
+    """What a statement of a module defines."""
+    match node:
+        case ast.FunctionDef() | ast.ClassDef():
+            return node.name
+        case ast.Assign():
+            return _name_of(node.targets[0])
+        case ast.AnnAssign():
+            return _name_of(node.target)
+        case _:
+            return ""
 
 
 def _name_of(node: ast.AST) -> str:

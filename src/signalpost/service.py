@@ -106,7 +106,7 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
         server = config.server
         tracking_socket = stack.enter_context(bind(server.host, server.port, "server.port"))
         console_socket = stack.enter_context(bind(server.console_host, server.console_port, "server.console_port"))
-        queue = SqliteQueue.open(data_folder.path, now=_now)
+        queue = SqliteQueue.open(data_folder.path, now=_now, on_trouble=telemetry.queue_unavailable)
         stack.push_async_callback(queue.close)
         meta = await stack.enter_async_context(MetaClient(config.meta.base_url))
         delivery = DeliveryParts(
