@@ -1,8 +1,8 @@
 """How fast the whole gateway is: batches over HTTP, mapped, durable, delivered to the emulator, settled.
 
-Three processes share the machine: this client, the gateway and the emulator that stands for Meta. The clock runs from the
-first request until the ledger shows every event as delivered; an event that is missing or repeated at the emulator fails the
-run.
+Three processes share the machine: this client, the gateway and the emulator that stands for Meta. The clock runs from
+the first request until the ledger shows every event as delivered; an event that is missing or repeated at the emulator
+fails the run.
 """
 
 import asyncio
@@ -90,7 +90,11 @@ async def _wait_until_delivered(session: aiohttp.ClientSession, url: str, count:
         await asyncio.sleep(0.05)
 
 
-async def _measure(session: aiohttp.ClientSession, gateway: dict[str, Any], number: int) -> tuple[float, float, list[float]]:
+Round = tuple[float, float, list[float]]
+"""Events delivered and accepted in a second; how long each request took, in seconds."""
+
+
+async def _measure(session: aiohttp.ClientSession, gateway: dict[str, Any], number: int) -> Round:
     bodies, latencies = _build_bodies(number * EVENTS), list[float]()
     began = time.perf_counter()
     senders = (_send(session, f"{gateway['tracking_url']}/v1/batch", bodies, latencies) for _ in range(CONNECTIONS))
@@ -117,11 +121,12 @@ async def _run() -> None:
     _report(rounds)
 
 
-def _report(rounds: list[tuple[float, float, list[float]]]) -> None:
+def _report(rounds: list[Round]) -> None:
     latencies = sorted(latency for _, _, each in rounds for latency in each)
     print("End to end: HTTP batches -> mapped -> durable -> delivered to the emulator -> settled")
     print(f"  machine     {describe_machine()}; client, gateway and emulator share it")
-    print(f"  method      median of {ROUNDS} rounds of {EVENTS:,} orders, {CALLS_PER_REQUEST} a request, {CONNECTIONS} connections")
+    method = f"{EVENTS:,} orders, {CALLS_PER_REQUEST} a request, {CONNECTIONS} connections"
+    print(f"  method      median of {ROUNDS} rounds of {method}")
     print(f"  delivered   {statistics.median(rate for rate, _, _ in rounds):>8,.0f} events/s   aim: {AIM:,} or more")
     print(f"  accepted    {statistics.median(rate for _, rate, _ in rounds):>8,.0f} events/s")
     p50, p99 = latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]

@@ -1,13 +1,15 @@
-"""Writes docs/reference/ from the code: settings, codes, metrics, commands. `make reference`; CI compares."""
+"""Writes docs/reference/ from the code: settings, mapping, codes, metrics, commands. `make reference`; CI compares."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from scripts.markdown_table import write_table
+from scripts.reference_mapping import build_mapping
 
 from signalpost.cli import app
 from signalpost.config import Config, SourceSection
@@ -23,20 +25,12 @@ def build_pages() -> dict[str, str]:
     """File name -> text of every generated page."""
     pages = {
         "settings.md": _build_settings(),
+        "mapping.md": build_mapping(),
         "codes.md": _build_codes(),
         "metrics.md": _build_metrics(),
         "commands.md": _build_commands(),
     }
     return {name: f"{NOTE}\n" + "\n".join(lines).rstrip() + "\n" for name, lines in pages.items()}
-
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    heads = list(heads)
-    yield "| " + " | ".join(heads) + " |"
-    yield "|" + "---|" * len(heads)
-    for row in rows:
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
-    yield ""
 
 
 def _default(field: FieldInfo) -> str:
@@ -74,13 +68,13 @@ def _build_settings() -> Iterator[str]:
                 (f"`{key}`", _default(field), field.description or "")
                 for key, field in section.annotation.model_fields.items()
             )
-            yield from _table(("key", "default", "meaning"), rows)
+            yield from write_table(("key", "default", "meaning"), rows)
     yield "### `[[sources]]`"
     yield ""
     yield SourceSection.__doc__ or ""
     yield ""
     rows = ((f"`{key}`", _default(field), field.description or "") for key, field in SourceSection.model_fields.items())
-    yield from _table(("key", "default", "meaning"), rows)
+    yield from write_table(("key", "default", "meaning"), rows)
     yield "### `[[destinations]]`"
     yield ""
     yield "`name`, `type` (a heading below), `enabled` (`true`), and the settings of the type. A secret can stand in a"
@@ -96,7 +90,7 @@ def _build_settings() -> Iterator[str]:
             (f"`{key}`", field.title or "", _default(field), field.description or "")
             for key, field in destination_type.settings.model_fields.items()
         )
-        yield from _table(("setting", "label", "default", "meaning"), rows)
+        yield from write_table(("setting", "label", "default", "meaning"), rows)
 
 
 def _build_codes() -> Iterator[str]:
@@ -108,12 +102,12 @@ def _build_codes() -> Iterator[str]:
     yield "with a count."
     yield ""
     rows = ((f"`{text.code}`", f"`{reason}`", text.sentence) for reason, text in REASONS.items())
-    yield from _table(("code", "reason", "in a sentence"), rows)
+    yield from write_table(("code", "reason", "in a sentence"), rows)
     yield "## Warnings"
     yield ""
     yield "The event is delivered; something in it could be better. Each is reported once, in this order."
     yield ""
-    yield from _table(("warning", "in a sentence"), ((f"`{code}`", text) for code, text in WARNINGS.items()))
+    yield from write_table(("warning", "in a sentence"), ((f"`{code}`", text) for code, text in WARNINGS.items()))
 
 
 def _build_metrics() -> Iterator[str]:
@@ -125,7 +119,7 @@ def _build_metrics() -> Iterator[str]:
     for metric in Telemetry().registry.collect():
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         rows.append((f"`{name}`", metric.type, metric.documentation))
-    yield from _table(("metric", "type", "meaning"), rows)
+    yield from write_table(("metric", "type", "meaning"), rows)
 
 
 def _build_commands() -> Iterator[str]:
@@ -145,7 +139,7 @@ def _build_commands() -> Iterator[str]:
                 continue
             shown = parameter.opts[0] if parameter.param_type_name == "option" else (parameter.name or "").upper()
             rows.append((f"`{shown}`", _parameter_default(parameter), (parameter.help or "").replace("\n", " ")))
-        yield from _table(("option", "default", "meaning"), rows)
+        yield from write_table(("option", "default", "meaning"), rows)
 
 
 def _parameter_default(parameter: Any) -> str:

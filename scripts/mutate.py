@@ -117,7 +117,7 @@ class _Snapshot(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         name = next(name for name, spec in self._specs.items() if spec.origin == str(mutant.file))
         self._codes[name] = compile(mutant.text, mutant.file, "exec")
 
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> Any:  # noqa: ARG002, D102
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> Any:  # noqa: ARG002
         spec = self._specs.get(fullname)
         if spec is None:
             return None
@@ -126,7 +126,7 @@ class _Snapshot(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             fullname, spec.origin, loader=self, submodule_search_locations=folders
         )
 
-    def exec_module(self, module: ModuleType) -> None:  # noqa: D102
+    def exec_module(self, module: ModuleType) -> None:
         exec(self._codes[module.__name__], module.__dict__)  # noqa: S102 - as an import does
 
 

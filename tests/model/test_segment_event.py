@@ -162,6 +162,7 @@ def test_merging_a_batch_context():
         "tags": [3],
         "new": None,
     }
+    assert batch == {"device": {"type": "phone", "name": "A"}, "ip": "203.0.113.7", "tags": [1, 2]}
     assert parse(track(), context=batch).context == batch
 
 

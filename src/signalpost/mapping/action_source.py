@@ -36,21 +36,17 @@ _DEFAULT = ActionSource()
 
 def build_action_source(properties: Mapping[str, object], default: str, findings: Findings) -> str:
     """The event's own action_source (either spelling), else the default; one Meta does not know rejects the event."""
-    given = _find_given(properties, default)
+    given = properties.get("action_source")
+    if given is None or given == "":
+        given = properties.get("actionSource")
+    if given is None or given == "":
+        given = default
     rule = ACTION_SOURCES.get(given) if isinstance(given, str) else None
     if rule is None:
         findings.reject("invalid_action_source")
     elif rule.needs_more_fields:
         findings.warn("action_source_needs_more_fields")
     return given if isinstance(given, str) else default
-
-
-def _find_given(properties: Mapping[str, object], default: str) -> object:
-    for name in ("action_source", "actionSource"):
-        given = properties.get(name)
-        if given is not None and given != "":
-            return given
-    return default
 
 
 def find_max_age(action_source: str) -> timedelta:

@@ -112,16 +112,13 @@ def _build_entry(product: JsonObject, findings: Findings) -> dict[str, object] |
 
 def _find_id(product: JsonObject) -> str | None:
     for name in ("product_id", "sku", "id"):
-        content_id = _read_id(product.get(name))
+        value = product.get(name)
+        if isinstance(value, float):
+            return str(int(value) if value.is_integer() else value)
+        content_id = value if isinstance(value, str) else read_text(value)
         if content_id:
             return content_id
     return None
-
-
-def _read_id(value: object) -> str | None:
-    if isinstance(value, float):
-        return str(int(value) if value.is_integer() else value)
-    return read_text(value)
 
 
 def _text(value: object) -> str | None:

@@ -32,11 +32,12 @@ _NORMALISERS: Mapping[str, Callable[[str], str | None]] = {
     "birthday": partial(normalize_birthday, day_first=False, today=date.max),
 }
 _SEPARATORS = str.maketrans("", "", "_- ")
+_REMEMBERED_CHARACTERS = 64  # no name of personal data is longer, and what is remembered stays small
 
 
 def clean_property(name: str, value: object, rule: Rule, findings: Findings) -> object:
     """Return the value that may be sent under this name; None when nothing may. Nulls are dropped at every depth."""
-    kind = _find_kind(name)
+    kind = _find_kind(name) if len(name) <= _REMEMBERED_CHARACTERS else None
     if kind is not None and value is not None:
         return _apply(rule, kind, value, findings)
     return clean_value(value, rule, findings)
@@ -45,7 +46,7 @@ def clean_property(name: str, value: object, rule: Rule, findings: Findings) -> 
 def clean_value(value: object, rule: Rule, findings: Findings) -> object:
     """The same for a value whose name tells nothing: a text that is an e-mail address, and what lies inside it."""
     if isinstance(value, str):
-        return _clean_text(value, rule, findings) if "@" in value or "%40" in value else value
+        return _clean_text(value, rule, findings) if _may_hold_email(value) else value
     if isinstance(value, dict):
         cleaned = {name: clean_property(name, below, rule, findings) for name, below in value.items()}
         return {name: below for name, below in cleaned.items() if below is not None}
@@ -55,10 +56,10 @@ def clean_value(value: object, rule: Rule, findings: Findings) -> object:
 
 
 def _clean_text(text: str, rule: Rule, findings: Findings) -> object:
-    if normalize_email(text) is not None:
-        return _apply(rule, "email", text, findings)
-    cleaned = _hash_emails_in_query(text, findings)
-    return text if rule == "send" else cleaned
+    if "?" in text:  # the address of a page, such as analytics.js adds to page calls
+        cleaned = _hash_emails_in_query(text, findings)
+        return text if rule == "send" else cleaned
+    return text if normalize_email(text) is None else _apply(rule, "email", text, findings)
 
 
 @lru_cache(maxsize=4096)
@@ -77,7 +78,13 @@ def _apply(rule: Rule, kind: str, value: object, findings: Findings) -> object:
 
 def build_event_source_url(url: object, findings: Findings) -> str | None:
     """The address of the page; an e-mail address in its query is replaced by its SHA-256."""
-    return _hash_emails_in_query(url, findings) if isinstance(url, str) and url else None
+    if not isinstance(url, str) or not url:
+        return None
+    return _hash_emails_in_query(url, findings) if _may_hold_email(url) else url
+
+
+def _may_hold_email(text: str) -> bool:
+    return "@" in text or "%40" in text
 
 
 _QUERY_PART = re.compile("[^?&#;=]+")
@@ -86,8 +93,6 @@ _EMAIL_IN_TEXT = re.compile(r"""[^\s@"'(),:;<>\[\]\\/?&#=|]+@[^\s@"'(),:;<>\[\]\
 
 def _hash_emails_in_query(url: str, findings: Findings) -> str:
     address, mark, query = url.partition("?")
-    if not mark or ("@" not in query and "%40" not in query):
-        return url
     return address + mark + _QUERY_PART.sub(lambda part: _hash_emails_in_part(part.group(), findings), query)
 
 

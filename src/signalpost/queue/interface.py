@@ -1,7 +1,8 @@
-"""What a queue promises. Ingest and delivery know this file only; which queue is in use is the composition root's choice.
+"""What a queue promises. Ingest and delivery know this file only; the composition root chooses the queue.
 
-The promise: once `put()` has returned, the events survive a crash of the process and of the machine. They are delivered at
-least once. An event leaves only by ack, dead letter, expiry or erasure. No order is promised, and no caller may ask for one.
+The promise: once `put()` has returned, the events survive a crash of the process and of the machine. They are delivered
+at least once. An event leaves only by ack, dead letter, expiry or erasure. No order is promised, and no caller may ask
+for one.
 """
 
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ class PendingCounts(msgspec.Struct, frozen=True):
 
 
 class EventCounts(msgspec.Struct, frozen=True):
-    """accepted = delivered + filtered + rejected + expired + erased + pending; else `Ledger.imbalance` says by how much."""
+    """accepted = delivered + filtered + rejected + expired + erased + pending, or `Ledger.imbalance` tells."""
 
     accepted: int
     pending: PendingCounts
@@ -51,7 +52,7 @@ class EventCounts(msgspec.Struct, frozen=True):
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """Where everything accepted went. `pending` is counted from rows, the rest from counters, so a difference is real."""
+    """Where everything accepted went. `pending` is counted from rows, the rest from counters."""
 
     calls: CallCounts
     events: EventCounts
@@ -82,10 +83,10 @@ class Queue(Protocol):
     async def lease(
         self, destination_id: DestinationId, *, limit: int, max_bytes: int, lease_for: timedelta, linger: timedelta
     ) -> Sequence[QueuedEvent]:
-        """Wait until an event of this destination is due, then until `limit` are or `linger` is over; hide and return them.
+        """Wait until an event is due, then until `limit` are or `linger` is over; hide and return them.
 
-        At most `limit` events and `max_bytes` of payload, but always at least one event. Until the lease ends, is settled
-        or released, nobody else gets them.
+        At most `limit` events and `max_bytes` of payload, but always at least one event. Until the lease ends, is
+        settled or released, nobody else gets them.
         """
         ...
 
@@ -104,7 +105,7 @@ class Queue(Protocol):
     async def retry_at(
         self, events: Sequence[QueuedEvent], when: datetime, detail: str, *, charge: bool = True
     ) -> None:
-        """Not now: due again at `when`. `charge` adds one to their attempts; `detail` is the last outcome, for people."""
+        """Not now: due again at `when`. `charge` adds one to their attempts; `detail` is for people."""
         ...
 
     async def dead_letter(self, events: Sequence[QueuedEvent], reason: DeadReason) -> None:

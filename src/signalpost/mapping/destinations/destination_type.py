@@ -144,4 +144,5 @@ def build_match_options(settings: DestinationSettings, *, external_id_field: str
 
 def find_event_id(event: SegmentEvent) -> str:
     """`properties.event_id` when the caller gave one (to match a browser event), else the messageId."""
-    return read_text(event.properties.get("event_id")) or event.message_id
+    given = event.properties.get("event_id")
+    return event.message_id if given is None else read_text(given) or event.message_id
