@@ -6,7 +6,7 @@ BIN = .venv/bin
 export PYTHON UPGRADE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format reference requirements changelog clean browser
+.PHONY: help demo test check mutate bench format reference requirements changelog clean browser
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ check: browser ## everything a change must pass: format, lint, types, imports, d
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest --quiet $(ARGS)
 
+mutate: .venv/.dev ## change the mapping in 400 small ways; a test must notice 90 % (ARGS="--seed 7" repeats a draw)
+	@$(BIN)/python -m scripts.mutate $(ARGS)
+
 bench: .venv/.dev ## run the benchmarks
 	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do \
 		$(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; \
@@ -35,7 +38,7 @@ format: .venv/.dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff format --quiet
 
 reference: .venv/.dev ## write docs/reference again from the code
-	@$(BIN)/python scripts/generate_reference.py
+	@$(BIN)/python -m scripts.generate_reference
 
 requirements: .venv/.dev ## compile the pinned requirements again (UPGRADE=1 takes the newest)
 	@sh scripts/compile-requirements.sh

@@ -1,4 +1,7 @@
-"""Writes docs/reference/ from the code: settings, mapping, codes, metrics, commands. `make reference`; CI compares."""
+"""Writes docs/reference/ from the code: settings, mapping, codes, metrics, commands, feature rows.
+
+`make reference`; CI compares.
+"""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from scripts.markdown_table import write_table
 from scripts.reference_mapping import build_mapping
+from scripts.reference_rows import build_rows
 
 from signalpost.cli import app
 from signalpost.config import Config, SourceSection
@@ -29,6 +33,7 @@ def build_pages() -> dict[str, str]:
         "codes.md": _build_codes(),
         "metrics.md": _build_metrics(),
         "commands.md": _build_commands(),
+        "rows.md": build_rows(),
     }
     return {name: f"{NOTE}\n" + "\n".join(lines).rstrip() + "\n" for name, lines in pages.items()}
 

@@ -16,19 +16,17 @@ SHOWN_CASES = 3
 
 def build_rows() -> Iterator[str]:
     """The lines of the page."""
-    cases = _find_golden_cases()
-    tables = defaultdict(int)
-    for row in test_rows.ROWS:
-        tables[row.id] += 1
-    tests = _find_tests()
+    cases, tests = _find_golden_cases(), _find_tests()
     yield "# Feature rows"
     yield ""
-    yield "Every promise about mapping has a number. A golden case is a call with its whole result and the reason for it;"
-    yield "the table and the tests of [test_rows.py](../../tests/mapping/test_rows.py) hold what a row names alone."
+    yield "Every promise about mapping has a number. A golden case is a call with its whole result and the reason for"
+    yield f"it; up to {SHOWN_CASES} a row are named here. The tests are those of"
+    yield "[test_rows.py](../../tests/mapping/test_rows.py), where `test_row` is the table of what a row says alone;"
+    yield "what mapping does not decide is looked after elsewhere."
     yield ""
     rows = (
-        (row, _show_cases(cases[row]), _show_tests(row, tables[row], tests[row]))
-        for row in sorted({*cases, *tables, *tests, *test_rows.ELSEWHERE})
+        (row, "<br>".join(map(_show_case, cases[row][:SHOWN_CASES])), "<br>".join(f"`{test}`" for test in tests[row]))
+        for row in sorted(cases.keys() | tests.keys())
     )
     yield from write_table(("row", "golden cases", "tests"), rows)
 
@@ -44,23 +42,17 @@ def _find_golden_cases() -> dict[str, list[Path]]:
 
 
 def _find_tests() -> dict[str, list[str]]:
-    """Row -> the tests that are marked with `@covers`."""
-    tests = defaultdict(list)
+    """Row -> its tests: the table, those marked with `@covers`, and what is looked after elsewhere."""
+    tests = defaultdict(list, {row.id: ["test_row"] for row in test_rows.ROWS})
     for function in ast.parse(TESTS.read_text(encoding="utf-8")).body:
-        if isinstance(function, ast.FunctionDef):
-            for mark in function.decorator_list:
-                if isinstance(mark, ast.Call) and getattr(mark.func, "id", "") == "covers":
-                    for row in mark.args:
-                        tests[ast.literal_eval(row)].append(function.name)
+        for mark in getattr(function, "decorator_list", ()):
+            if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "covers":
+                for row in mark.args:
+                    tests[ast.literal_eval(row)].append(function.name)
+    for row, place in test_rows.ELSEWHERE.items():
+        tests[row].append(place)
     return tests
 
 
-def _show_cases(files: list[Path]) -> str:
-    links = [f"[{file.with_suffix('')}](../../tests/mapping/golden/{file})" for file in files[:SHOWN_CASES]]
-    return "<br>".join(links) + (f"<br>and {len(files) - SHOWN_CASES} more" if len(files) > SHOWN_CASES else "")
-
-
-def _show_tests(row: str, in_table: int, tests: list[str]) -> str:
-    shown = [f"{in_table} in the table"] if in_table else []
-    shown += [f"`{test}`" for test in tests]
-    return "<br>".join([*shown, *([test_rows.ELSEWHERE[row]] if row in test_rows.ELSEWHERE else [])])
+def _show_case(file: Path) -> str:
+    return f"[{file.with_suffix('').as_posix()}](../../tests/mapping/golden/{file.as_posix()})"

@@ -30,7 +30,7 @@ def test_what_a_person_sees(tmp_path: Path) -> None:
         assert f" {call} " in step
         assert f"→ {mapped_to} " in step
         assert f"[{state}" in step or f"→ {state}" in step
-    assert "MESSAGE_REJECTED/missing_value" in steps[-1]
+    assert "missing_value" in steps[-1]
     names, counts = text[text.index("Where every event went") :].splitlines()[1:3]
     assert dict(zip(names.split(), counts.split(), strict=True)) == {
         "accepted": "8",

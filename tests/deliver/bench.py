@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
-from tests.builders import DESTINATION, build_calls
 
 from signalpost.catalog import Catalog
 from signalpost.deliver.batches import BatchLimits
@@ -25,6 +24,7 @@ from signalpost.model.ids import DestinationId
 from signalpost.queue.interface import EventCounts
 from signalpost.queue.sqlite import SqliteQueue
 from signalpost.telemetry import Telemetry
+from tests.builders import DESTINATION, build_calls
 
 GOOD_TOKEN = "EMULATOR_TOKEN"
 Send = Callable[[Batch, Target], Awaitable[Outcome]]

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import DESTINATION, build_batch, build_queued_event
 
 from signalpost.deliver.batches import META_MAX_EVENTS, BatchLimits, group_into_batches, halves, split_expired
 from signalpost.model.delivery import QueuedEvent
 from signalpost.model.ids import DatasetId
+from tests.builders import DESTINATION, build_batch, build_queued_event
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 OTHER_DATASET = DatasetId("42")

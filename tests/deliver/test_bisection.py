@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import build_batch
 
 from signalpost.deliver.bisection import Bisection
 from signalpost.model.delivery import Batch, QueuedEvent
+from tests.builders import build_batch
 
 
 @dataclass

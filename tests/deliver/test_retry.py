@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import build_batch, build_queued_event
 
 from signalpost.deliver.retry import (
     DeadLetter,
@@ -30,6 +29,7 @@ from signalpost.model.delivery import (
     Unavailable,
     Unclear,
 )
+from tests.builders import build_batch, build_queued_event
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 POLICY = RetryPolicy()
@@ -81,6 +81,12 @@ def test_unavailable(count, failures, seconds):
     assert run(outcome, count, failures) == RetryAt(in_seconds(seconds), "unavailable: no answer")
     assert run(outcome, count, failures, jitter=0) == RetryAt(NOON, "unavailable: no answer")
     assert run(outcome, count, failures, jitter=0.5).when == in_seconds(seconds / 2)
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(0, 120), (9, 300)])
+def test_unavailable_with_a_wait(failures, seconds):
+    """A wait that a header names is the least; a longer back-off of our own stays."""
+    assert run(Unavailable("no answer", 120), 1, failures).when == in_seconds(seconds)
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(0, 60), (1, 120), (3, 480), (4, 900), (10**9, 900)])

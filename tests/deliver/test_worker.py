@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.builders import DATASET, DESTINATION, build_new_event
-from tests.deliver.bench import GOOD_TOKEN, SLOW, Bench, TroubledQueue, find_attempts, get_ids, poll
 
 from signalpost.emulator.app import EmulatorSettings, running_emulator
 from signalpost.emulator.faults import FaultMatch, FaultPlan
 from signalpost.meta.client import MetaClient
 from signalpost.model.delivery import Accepted, Throttled, Unavailable
 from signalpost.model.ids import DatasetId, DestinationId
+from tests.builders import DATASET, DESTINATION, build_new_event
+from tests.deliver.bench import GOOD_TOKEN, SLOW, Bench, TroubledQueue, find_attempts, get_ids, poll
 
 MINUTE = timedelta(minutes=1)
 OTHER = DestinationId("other-pixel")

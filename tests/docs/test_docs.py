@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from scripts.generate_reference import build_pages
 
 import signalpost
+from scripts.generate_reference import build_pages
 from signalpost.config import Config, build_destinations, build_sources
 from signalpost.ingest.decode import FaultCode
 from signalpost.model.segment_event import CallCode

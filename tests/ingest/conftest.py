@@ -1,6 +1,7 @@
 """A running gateway: one for a whole file, for tests that leave nothing behind that matters, and one for each test."""
 
 import pytest_asyncio
+
 from tests.ingest.gateway import running_gateway
 
 

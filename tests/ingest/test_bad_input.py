@@ -10,9 +10,9 @@ import time
 from typing import Any
 
 import pytest
-from tests.ingest.gateway import CALL, CONVERSIONS, KEY, OTHER_KEY, build_call, running_gateway, split_answer
 
 from signalpost.ingest.decode import Limits
+from tests.ingest.gateway import CALL, CONVERSIONS, KEY, OTHER_KEY, build_call, running_gateway, split_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.ingest.gateway import CONVERSIONS, KEY, build_call, running_gateway
 
 from signalpost.catalog import Source
 from signalpost.history import History
@@ -23,6 +22,7 @@ from signalpost.model.results import Mapped
 from signalpost.model.segment_event import RequestContext, SegmentEvent
 from signalpost.model.server_event import ServerEvent
 from signalpost.telemetry import Telemetry
+from tests.ingest.gateway import CONVERSIONS, KEY, build_call, running_gateway
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 REQUEST = RequestContext(received_at=NOON, new_message_id=lambda: "made-here")

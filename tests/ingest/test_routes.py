@@ -11,6 +11,10 @@ import zlib
 
 import aiohttp
 import pytest
+
+from signalpost.ingest.decode import Limits
+from signalpost.ingest.intake import Intake
+from signalpost.ingest.routes import BATCH_PATHS, SINGLE_PATHS
 from tests.ingest.gateway import (
     CALL,
     KEY,
@@ -21,10 +25,6 @@ from tests.ingest.gateway import (
     running_gateway,
     split_answer,
 )
-
-from signalpost.ingest.decode import Limits
-from signalpost.ingest.intake import Intake
-from signalpost.ingest.routes import BATCH_PATHS, SINGLE_PATHS
 
 STORED = '{"success":true,"accepted":1,"duplicates":0,"rejected":[]}'
 SEEN_BEFORE = '{"success":true,"accepted":0,"duplicates":1,"rejected":[]}'

@@ -9,12 +9,12 @@ import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from tests.builders import DATASET, build_batch, build_payload, build_queued_event, build_target
 
 from signalpost.emulator.app import EmulatorSettings, RunningEmulator, running_emulator
 from signalpost.emulator.faults import FaultPlan
 from signalpost.meta.client import MAX_ANSWER_BYTES, MetaClient
 from signalpost.model.delivery import Accepted, Outcome, Rejected, Throttled, Unauthorized, Unavailable
+from tests.builders import DATASET, build_batch, build_payload, build_queued_event, build_target
 
 MEGABYTE = 1 << 20
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -5,9 +5,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import build_batch, build_queued_event, build_target
 
 from signalpost.meta.requests import build_body
+from tests.builders import build_batch, build_queued_event, build_target
 
 payloads = st.dictionaries(st.text(), st.none() | st.integers() | st.text(), max_size=3).map(json.dumps)
 

@@ -6,6 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
+from signalpost.model.delivery import RefusedCall
+from signalpost.model.errors import QueueUnavailable
+from signalpost.queue.interface import Queue
 from tests.queue.builders import (
     MAIN,
     NOON,
@@ -19,10 +23,6 @@ from tests.queue.builders import (
     get_event_ids,
     lease,
 )
-
-from signalpost.model.delivery import RefusedCall
-from signalpost.model.errors import QueueUnavailable
-from signalpost.queue.interface import Queue
 
 _MINUTE = timedelta(minutes=1)
 _MOMENT = timedelta(milliseconds=20)

@@ -14,13 +14,13 @@ from typing import Any
 
 import apsw
 import pytest
-from tests.queue.builders import OTHER, REFUSED_BY_META, Clock, build_call, get_event_ids, lease
-from tests.queue.contract import QueueContract
 
 from signalpost.model.errors import ConfigError, QueueUnavailable, SignalpostError
 from signalpost.queue.database import check_sqlite_version
 from signalpost.queue.migrations import APPLICATION_ID, SCHEMA
 from signalpost.queue.sqlite import SqliteQueue
+from tests.queue.builders import OTHER, REFUSED_BY_META, Clock, build_call, get_event_ids, lease
+from tests.queue.contract import QueueContract
 
 # Puts without end and names what was acknowledged; the parent kills it in the middle of its work.
 _PUTTING_PROCESS = """

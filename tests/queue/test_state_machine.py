@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.queue.builders import MAIN, OTHER, REFUSED_BY_META, Clock, build_call, build_discarded, build_event, lease
 
 from signalpost.model.delivery import QueuedEvent
 from signalpost.queue.sqlite import SqliteQueue
+from tests.queue.builders import MAIN, OTHER, REFUSED_BY_META, Clock, build_call, build_discarded, build_event, lease
 
 _LEASE = timedelta(seconds=60)
 _AGE_LIMIT = timedelta(hours=30)

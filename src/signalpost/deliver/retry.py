@@ -94,8 +94,9 @@ def decide(
                 return Done(fbtrace_id, (RECEIPT_MISMATCH,))
             detail = f"unclear: Meta counted {events_received} of {len(batch.events)} events"
             return RetryAt(now + policy.first_delay, detail)
-        case Unavailable(detail):
-            return RetryAt(now + find_backoff(failures, jitter, policy), f"unavailable: {detail}")
+        case Unavailable(detail, wait_seconds):
+            wait = max(find_backoff(failures, jitter, policy), timedelta(seconds=wait_seconds or 0))
+            return RetryAt(now + wait, f"unavailable: {detail}")
         case Throttled(wait_seconds, detail):
             wait = find_throttle_delay(failures, policy) if wait_seconds is None else timedelta(seconds=wait_seconds)
             return RetryAt(now + wait, f"throttled: {detail}", charge=False)

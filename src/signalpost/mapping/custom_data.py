@@ -83,7 +83,7 @@ def _build_value(properties: JsonObject, event_name: str, value: float | None, f
 
 
 def _build_search_string(query: object, rule: Rule, findings: Findings) -> str | None:
-    if query is None or query == "":
+    if query is None:
         return None
     cleaned = clean_value(query, rule, findings)
     if cleaned is None or isinstance(cleaned, str):

@@ -83,7 +83,7 @@ def find_origins(event: SegmentEvent, destination: Destination) -> tuple[Origins
         if not laboratory.try_leaf(leaf) and leaf.is_varied:
             unused.append(leaf)
     laboratory.find_joint_causes([leaf for leaf in leaves[:tried] if _may_be_left_out_with_others(leaf)])
-    paths = tuple(leaf.path for leaf in unused)
+    paths = _keep_outmost(leaf.path for leaf in unused)
     return tuple(
         evidence.conclude(reading, paths, is_complete=tried == len(leaves))
         for evidence, reading in zip(laboratory.evidence, laboratory.readings, strict=True)
@@ -114,7 +114,7 @@ def list_leaves(event: SegmentEvent) -> list[Leaf]:
         leaf
         for attribute in objects
         for name, value in (getattr(event, attribute) or {}).items()
-        for leaf in _walk(f"{attribute}.{name}", value, attribute, (name,))
+        for leaf in _walk(f"{attribute}.{_show_name(name)}", value, attribute, (name,))
     ]
     return [leaf for leaf in envelope if leaf.value is not None and leaf.value != ""] + sorted(below, key=_rank)
 
@@ -131,8 +131,8 @@ def _rank(leaf: Leaf) -> int:
 def _walk(path: str, value: object, attribute: str, keys: Keys) -> Iterator[Leaf]:
     if isinstance(value, dict) and any(below is not None for below in value.values()):
         for name, below in value.items():
-            yield from _walk(f"{path}.{name}", below, attribute, (*keys, name))
-    elif isinstance(value, list) and any(isinstance(below, dict) for below in value):
+            yield from _walk(f"{path}.{_show_name(name)}", below, attribute, (*keys, name))
+    elif isinstance(value, list) and _has_objects(value):
         yield Leaf(path, value, attribute, keys)
         for position, below in enumerate(value):
             place, way = f"{path}[{position}]", (*keys, position)
@@ -141,6 +141,15 @@ def _walk(path: str, value: object, attribute: str, keys: Keys) -> Iterator[Leaf
             yield from _walk(place, below, attribute, way)
     elif value is not None:
         yield Leaf(path, value, attribute, keys)
+
+
+def _has_objects(value: Iterable[object]) -> bool:
+    return any(isinstance(below, dict) for below in value)
+
+
+def _show_name(name: str) -> str:
+    """An address may be the name of a trait as well, and names are shown."""
+    return "***" if "@" in name else name
 
 
 def list_fields(server_event: ServerEvent) -> dict[str, object]:
@@ -154,7 +163,7 @@ def _flatten(path: str, value: object, fields: dict[str, object]) -> None:
     if isinstance(value, dict) and (value or not path):
         for name, below in value.items():
             _flatten(f"{path}.{name}" if path else name, below, fields)
-    elif isinstance(value, list) and any(isinstance(below, dict) for below in value):
+    elif isinstance(value, list) and _has_objects(value):
         for position, below in enumerate(value):
             _flatten(f"{path}[{position}]", below, fields)
     else:
@@ -205,7 +214,7 @@ def _list_variants(value: object) -> Iterator[tuple[object, object]]:
     """Pairs of changed values. Two, because a value that is passed on then differs twice, and a mere switch once."""
     for end in _ENDS:
         yield _change(value, end, 1), _change(value, end, 2)
-        if not isinstance(value, str | list | dict):
+        if not isinstance(value, str | list | dict) or _has_objects(value):
             return
 
 
@@ -218,8 +227,8 @@ def _change(value: object, end: float, step: int) -> object:
         case int() | float():
             return value + step
         case datetime():
-            return value - timedelta(seconds=step)
-        case [*_] if any(isinstance(below, dict) for below in value):
+            return value + timedelta(seconds=step if value.year == 1 else -step)
+        case [*_] if _has_objects(value):
             return value + value[-1:] * step
         case [_, *_]:
             return [_change(below, end, step) for below in value]
@@ -331,6 +340,11 @@ def _keep_sources(field: str, leaves: Iterable[Leaf]) -> tuple[str, ...]:
 def _keep_inmost(paths: Iterable[str]) -> tuple[str, ...]:
     distinct = tuple(dict.fromkeys(paths))
     return tuple(path for path in distinct if not any(_is_below(other, path) for other in distinct))
+
+
+def _keep_outmost(paths: Iterable[str]) -> tuple[str, ...]:
+    distinct = tuple(dict.fromkeys(paths))
+    return tuple(path for path in distinct if not any(_is_below(path, other) for other in distinct))
 
 
 def _is_below(path: str, above: str) -> bool:

@@ -88,7 +88,7 @@ def _may_hold_email(text: str) -> bool:
 
 
 _QUERY_PART = re.compile("[^?&#;=]+")
-_EMAIL_IN_TEXT = re.compile(r"""[^\s@"'(),:;<>\[\]\\/?&#=|]+@[^\s@"'(),:;<>\[\]\\/?&#=|]+""")
+_WORD = re.compile(r"""[^\s"'(),:;<>\[\]\\/?&#=|]+""")  # looks for no @, so that its time grows with the text alone
 
 
 def _hash_emails_in_query(url: str, findings: Findings) -> str:
@@ -99,12 +99,12 @@ def _hash_emails_in_query(url: str, findings: Findings) -> str:
 def _hash_emails_in_part(part: str, findings: Findings) -> str:
     """A name or a value of a query, which may hold a whole address of its own, written as it was if it holds none."""
     decoded = unquote(part)
-    cleaned = _EMAIL_IN_TEXT.sub(lambda found: _hash_if_email(found.group(), findings), decoded)
+    cleaned = _WORD.sub(lambda word: _hash_if_email(word.group(), findings), decoded)
     return part if cleaned == decoded else quote(cleaned, safe="")
 
 
 def _hash_if_email(text: str, findings: Findings) -> str:
-    email = normalize_email(text.strip("+."))  # a plus at either end is a blank
+    email = normalize_email(text.strip("+.")) if "@" in text else None  # a plus at either end is a blank
     if email is None:
         return text
     findings.warn("pii_in_properties")

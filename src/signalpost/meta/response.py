@@ -98,7 +98,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, events_sent: 
         case "throttle":
             return Throttled(find_wait_seconds(headers), error.detail)
         case "retry":
-            return Unavailable(error.detail)
+            return Unavailable(error.detail, find_wait_seconds(headers))
         case None:
             return Rejected(error.label, error.detail, error.fbtrace_id)
         case reason:
@@ -117,7 +117,7 @@ def _classify_without_error(
             "unknown_error", f"HTTP {status}: Meta's address answers with a redirect, which is not followed"
         )
     if answer is None or answer.error is not None or not 200 <= status < 300:
-        return Unavailable(f"HTTP {status} without a readable answer")
+        return Unavailable(f"HTTP {status} without a readable answer", find_wait_seconds(headers))
     fbtrace_id = _read_text(answer.fbtrace_id) or None
     # A count that is no number confirms nothing, but the answer is a success all the same.
     received = events_sent if answer.events_received is msgspec.UNSET else _read_number(answer.events_received) or 0

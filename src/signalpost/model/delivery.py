@@ -132,9 +132,10 @@ class Throttled(msgspec.Struct, frozen=True):
 
 
 class Unavailable(msgspec.Struct, frozen=True):
-    """No usable answer; the request may or may not have been processed."""
+    """No usable answer; the request may or may not have been processed. wait_seconds: as a header says, else None."""
 
     detail: str
+    wait_seconds: float | None = None
 
 
 PauseReason = Literal["token", "permission", "dataset", "api_version", "blocked", "unknown_error"]

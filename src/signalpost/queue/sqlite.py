@@ -116,10 +116,11 @@ class SqliteQueue:
         read_loop_clock = asyncio.get_running_loop().time
         linger_until: float | None = None
         while not self._is_closed:
-            due = self._find_due(destination_id, limit)
+            now_ms = self._now_ms()
+            due = self._find_due(destination_id, limit, now_ms)
             if not due:
                 linger_until = None
-                await self._arrivals.wait(destination_id, 1, self._seconds_until_due(destination_id))
+                await self._arrivals.wait(destination_id, 1, self._seconds_until_due(destination_id, now_ms))
                 continue
             linger_until = linger_until or read_loop_clock() + linger.total_seconds()
             seconds_left = linger_until - read_loop_clock()
@@ -237,13 +238,12 @@ class SqliteQueue:
             step = functools.partial(settling.bury_unreadable, ids=read.unreadable, now_ms=now_ms, reason=_CORRUPT_ROW)
             await self._writer.settle(step, len(read.unreadable))
 
-    def _find_due(self, destination_id: DestinationId, limit: int) -> list[int]:
+    def _find_due(self, destination_id: DestinationId, limit: int, now_ms: int) -> list[int]:
         held = self._leases.find_held(destination_id)
-        due = find_due(self._reader, destination_id, self._now_ms(), limit + len(held))
+        due = find_due(self._reader, destination_id, now_ms, limit + len(held))
         return [id_ for id_ in due if id_ not in held][:limit]
 
-    def _seconds_until_due(self, destination_id: DestinationId) -> float:
-        now_ms = self._now_ms()
+    def _seconds_until_due(self, destination_id: DestinationId, now_ms: int) -> float:
         sleeps = [_LONGEST_SLEEP_SECONDS]
         next_due = find_next_due(self._reader, destination_id, now_ms)
         if next_due is not None:
