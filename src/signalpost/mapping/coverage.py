@@ -1,7 +1,7 @@
 """Which match keys a server event has, and what to send first of those it lacks.
 
-Presence only. How much a key is worth is Meta's knowledge and not public, so there is no score here and no percentage.
-Source: Meta, "Customer Information Parameters" and "Best Practices" of the Conversions API; the tiers are this project's.
+Presence only: what a key is worth only Meta knows, so there is no score here and no percentage.
+Source: Meta, "Customer Information Parameters" and "Best Practices" of the Conversions API; the tiers are ours.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,13 +29,13 @@ _SUGGESTIONS: Mapping[str, str] = {
     "fbc": "Send the cookie _fbc as context.clientIds.fbc, or the landing page with its fbclid as context.page.url.",
     "fbp": "Send the cookie _fbp as context.clientIds.fbp.",
     ADDRESS_AND_AGENT: "Send the shopper's address as context.ip and the browser as context.userAgent.",
-    "lead_id": 'Send Meta\'s lead id as integrations["Facebook Offline Conversions"].leadId, if a lead ad was the source.',
+    "lead_id": 'Send Meta\'s lead id as integrations["Facebook Offline Conversions"].leadId, if there was a lead ad.',
     "fn": "Send the first name as context.traits.firstName.",
     "ln": "Send the last name as context.traits.lastName.",
     "zp": "Send the postal code as context.traits.address.postalCode.",
     "country": "Send the country as context.traits.address.country.",
     "ct": "Send the city as context.traits.address.city.",
-    "st": "Send the state or region as context.traits.address.state.",
+    "st": "Send the state or region, if the country has them, as context.traits.address.state.",
     "db": "Send the date of birth as context.traits.birthday.",
     "ge": "Send the gender as context.traits.gender.",
 }

@@ -106,18 +106,14 @@ def _explain(
     )
 
 
-def _explain_fields(
-    server_event: ServerEvent, origins: Origins, unmasking: "_Unmasking"
-) -> Iterator[FieldExplanation]:
+def _explain_fields(server_event: ServerEvent, origins: Origins, unmasking: "_Unmasking") -> Iterator[FieldExplanation]:
     for field, value in list_fields(server_event).items():
         found = origins.fields[field]
         normalized = unmasking.find_normalized(field, value, found.origins)
         yield FieldExplanation(field, found.origins, found.depends_on, normalized, value)
 
 
-def _cover(
-    user_data: UserData, result: MappingResult, event: SegmentEvent, destination: Destination
-) -> Coverage:
+def _cover(user_data: UserData, result: MappingResult, event: SegmentEvent, destination: Destination) -> Coverage:
     coverage = build_coverage(user_data, _list_sendable_keys(event, destination))
     is_refused = isinstance(result, Discarded) and result.reason == "insufficient_match_keys"
     return replace(coverage, is_accepted=False) if is_refused else coverage
@@ -135,7 +131,7 @@ _BROWSER: JsonObject = {
 
 def _list_sendable_keys(event: SegmentEvent, destination: Destination) -> frozenset[str]:
     """The match keys the destination would send of a call that has them all, by trying one."""
-    lead = dict.fromkeys(destination.type.integration_names, {"leadId": "123456789012345"})
+    lead = {name: {"leadId": "123456789012345"} for name in destination.type.integration_names}
     everything = msgspec.structs.replace(
         event,
         user_id=event.user_id or "u1",
@@ -210,14 +206,14 @@ def _find_text(item: object, keys: Sequence[str], texts: Sequence[str], surround
 # --- Masking ---
 
 _MASK = "***"
-_FEWEST_CHARACTERS = 3
+_FEWEST_CHARACTERS = 2
 
 
 def mask(key: str, normalized: str) -> str:
     """Show enough of a normalised text to recognise one's own, and too little to learn another's.
 
-    "jo@example.com" becomes "j***@e***.com", "442079460958" "+44 *** 958", "london" "l***". Of one or two characters none
-    is shown.
+    "jo@example.com" becomes "j***@e***.com", "442079460958" "+44 *** 958", "london" "l***". Of a single letter
+    nothing is shown.
     """
     if key == "ph":
         return _mask_phone(normalized)

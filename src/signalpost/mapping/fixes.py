@@ -7,29 +7,29 @@ from signalpost.model.results import Reason, WarningCode
 WARNING_FIXES: Mapping[WarningCode, str] = {
     "action_source_needs_more_fields": "If the conversion happened elsewhere, send that place as "
     "properties.action_source; events of apps and of messaging need an integration of their own.",
-    "event_time_in_future": "Set the sender's clock, and send timestamp in UTC or with its offset, and sentAt with it.",
+    "event_time_in_future": "Set the sender's clock, and send timestamp in UTC or with its offset, with sentAt.",
     "unsupported_hash": "Send the value in clear, or its SHA-256 as 64 hex digits; Signalpost hashes what is clear.",
-    "invalid_email": "Send one plain address, such as jo@example.com, as context.traits.email; leave it out if unknown.",
+    "invalid_email": "Send one plain address, such as jo@example.com, as context.traits.email, or leave it out.",
     "invalid_phone": "Send digits with the country code, such as +44 20 7946 0958, as context.traits.phone.",
     "phone_without_country_code": "Send the number with + and its country code, or context.traits.address.country "
     "beside it, or set default_phone_country on the destination.",
-    "invalid_first_name": "Send the name as written in context.traits.firstName; leave it out if unknown.",
-    "invalid_last_name": "Send the name as written in context.traits.lastName; leave it out if unknown.",
+    "invalid_first_name": "Send the name as written in context.traits.firstName, or leave it out.",
+    "invalid_last_name": "Send the name as written in context.traits.lastName, or leave it out.",
     "invalid_gender": 'Send "f" or "m", or the words female or male, as context.traits.gender; leave out all else.',
     "invalid_birthday": "Send a date with a four-digit year, such as 1990-01-31, as context.traits.birthday.",
-    "invalid_city": "Send the city's name as context.traits.address.city; leave it out if unknown.",
-    "invalid_state": "Send the state's name or code as context.traits.address.state; leave it out if unknown.",
+    "invalid_city": "Send the city's name as context.traits.address.city, or leave it out.",
+    "invalid_state": "Send the state's name or code as context.traits.address.state, or leave it out.",
     "invalid_postal_code": "Send it as text in context.traits.address.postalCode, and the country beside it in "
     "address.country.",
     "invalid_country": "Send two letters, such as GB, or the country's usual English name as "
     "context.traits.address.country.",
-    "external_id_missing": "Send the field that the setting external_id_field names, or empty the setting to use userId "
-    "and anonymousId.",
+    "external_id_missing": "Send the field that the setting external_id_field names, or empty the setting, so that "
+    "userId or anonymousId is used.",
     "invalid_external_id": "Send text or a whole number as the id: in userId, or where external_id_field points.",
-    "invalid_client_ip_address": "Send the shopper's public address as context.ip, not that of a proxy or server; check "
+    "invalid_client_ip_address": "Send the shopper's public address as context.ip, not a proxy's or server's; check "
     "trusted_proxies if Signalpost fills it in.",
-    "invalid_fbc": "Copy the cookie _fbc unchanged to context.clientIds.fbc (fb.1.<milliseconds>.<fbclid>), or leave it "
-    "out and send context.page.url with its fbclid.",
+    "invalid_fbc": "Copy the cookie _fbc unchanged to context.clientIds.fbc (fb.1.<milliseconds>.<fbclid>), or leave "
+    "it out and send context.page.url with its fbclid.",
     "invalid_fbp": "Copy the cookie _fbp unchanged to context.clientIds.fbp (fb.1.<milliseconds>.<number>).",
     "invalid_lead_id": 'Send Meta\'s lead id as text of digits: integrations["Facebook Offline Conversions"].leadId.',
     "value_from_total": "Send the amount to report as properties.revenue; nothing to do if total is right.",
@@ -62,8 +62,8 @@ REASON_FIXES: Mapping[Reason, str] = {
     "consent_missing": "Nothing, if consent was not given; else send true for every category of consent_categories in "
     "context.consent.categoryPreferences.",
     "missing_pixel_id": "Fill in the destination's pixel_id, then requeue what was rejected.",
-    "missing_dataset_id": "Fill in the dataset id of the event's row in the destination's tables, then requeue what was "
-    "rejected.",
+    "missing_dataset_id": "Fill in the dataset id beside the event's name in the destination's tables, then requeue "
+    "what was rejected.",
     "event_not_mapped": "Nothing, if the event is no conversion; else add its name to one of the destination's tables.",
     "event_name_too_long": "Shorten event to 50 characters, or map it to a standard event in standard_events.",
     "invalid_action_source": "Send one of website, email, app, phone_call, chat, physical_store, system_generated, "

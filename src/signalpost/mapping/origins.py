@@ -1,7 +1,7 @@
 """Where each field of a server event came from, found by experiment.
 
 One leaf of the call at a time is left out, then changed in two ways, and the call is mapped again: what differs tells.
-Nothing here knows how a field is built, so what it says is true of the mapper as it is. A call may have more leaves than
+Nothing here knows how a field is built, so what it says is true of the mapper as it is. A big call has more leaves than
 are tried; then the answer says so.
 """
 
@@ -16,7 +16,7 @@ import msgspec
 
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.mapping.mapper import map_event
-from signalpost.model.results import Discarded, MappingResult, Reason, WarningCode
+from signalpost.model.results import REASONS, Discarded, MappingResult, Reason, WarningCode
 from signalpost.model.segment_event import SegmentEvent
 from signalpost.model.server_event import ServerEvent
 
@@ -34,14 +34,19 @@ Keys = tuple[str | int, ...]
 class Leaf(NamedTuple):
     """One thing of the call that can be left out. path: as people write it. attribute, keys: the way to it.
 
-    is_varied: False for a list's element that is an object; what lies in it has leaves of its own.
+    is_object: has leaves of its own; left out whole only to find what causes a warning.
     """
 
     path: str
     value: object
     attribute: str
     keys: Keys = ()
-    is_varied: bool = True
+    is_object: bool = False
+
+    @property
+    def is_container(self) -> bool:
+        """An object, or a list of objects."""
+        return self.is_object or (isinstance(self.value, list) and _has_objects(self.value))
 
 
 class FieldOrigins(NamedTuple):
@@ -73,15 +78,17 @@ def find_origins(event: SegmentEvent, destination: Destination) -> tuple[Origins
     laboratory = _Laboratory(event, destination)
     for name in _list_chosen_settings(destination):
         laboratory.try_setting(name)
+    everything = list_leaves(event)
+    leaves = [leaf for leaf in everything if not leaf.is_object]
     unused: list[Leaf] = []
-    leaves = list_leaves(event)
     tried = 0
     for leaf in leaves:
         if laboratory.mappings_left <= 0:
             break
         tried += 1
-        if not laboratory.try_leaf(leaf) and leaf.is_varied:
+        if not laboratory.try_leaf(leaf):
             unused.append(leaf)
+    laboratory.find_causes_in([leaf for leaf in everything if leaf.is_object])
     laboratory.find_joint_causes([leaf for leaf in leaves[:tried] if _may_be_left_out_with_others(leaf)])
     paths = _keep_outmost(leaf.path for leaf in unused)
     return tuple(
@@ -130,15 +137,13 @@ def _rank(leaf: Leaf) -> int:
 
 def _walk(path: str, value: object, attribute: str, keys: Keys) -> Iterator[Leaf]:
     if isinstance(value, dict) and any(below is not None for below in value.values()):
+        yield Leaf(path, value, attribute, keys, is_object=True)
         for name, below in value.items():
             yield from _walk(f"{path}.{_show_name(name)}", below, attribute, (*keys, name))
     elif isinstance(value, list) and _has_objects(value):
         yield Leaf(path, value, attribute, keys)
         for position, below in enumerate(value):
-            place, way = f"{path}[{position}]", (*keys, position)
-            if isinstance(below, dict):
-                yield Leaf(place, below, attribute, way, is_varied=False)
-            yield from _walk(place, below, attribute, way)
+            yield from _walk(f"{path}[{position}]", below, attribute, (*keys, position))
     elif value is not None:
         yield Leaf(path, value, attribute, keys)
 
@@ -228,8 +233,8 @@ def _change(value: object, end: float, step: int) -> object:
             return value + step
         case datetime():
             return value + timedelta(seconds=step if value.year == 1 else -step)
-        case [*_] if _has_objects(value):
-            return value + value[-1:] * step
+        case list() if _has_objects(value):
+            return [*value, *[value[-1]] * step]
         case [_, *_]:
             return [_change(below, end, step) for below in value]
         case {**fields} if fields:
@@ -294,6 +299,14 @@ def _read(result: MappingResult | None, base: _Reading) -> _Reading:
     return _Reading(fields, frozenset(result.warnings), reason)
 
 
+class _Cure(NamedTuple):
+    """What makes a warning or a reason go when it goes. changes: how many fields of the server event go or differ."""
+
+    path: str
+    changes: int
+    is_container: bool = False
+
+
 class _Evidence:
     """What the experiments showed about one result: field -> paths whose change changed it.
 
@@ -305,18 +318,23 @@ class _Evidence:
         self.needed: dict[str, list[Leaf]] = defaultdict(list)
         self.touched: dict[str, list[Leaf]] = defaultdict(list)
         self.settings: dict[str, list[str]] = defaultdict(list)
-        self.warnings: dict[WarningCode, list[str]] = defaultdict(list)
-        self.reason: list[str] = []
+        self.cures: dict[WarningCode | Reason, list[_Cure]] = defaultdict(list)
 
     def conclude(self, reading: _Reading, unused: tuple[str, ...], *, is_complete: bool) -> Origins:
         """Weigh it."""
         return Origins(
             fields={field: self._weigh(field, is_complete=is_complete) for field in reading.fields},
-            warnings={code: _keep_inmost(self.warnings[code]) for code in reading.warnings if code in self.warnings},
-            reason=_keep_inmost(self.reason),
+            warnings={code: self._list_causes(code) for code in reading.warnings},
+            reason=() if reading.reason is None else self._list_causes(reading.reason),
             unused=unused if reading.fields else (),
             is_complete=is_complete,
         )
+
+    def _list_causes(self, code: WarningCode | Reason) -> tuple[str, ...]:
+        """What changes the server event least when it goes is to blame; what takes half of it along is not."""
+        cures = self.cures[code]
+        least = min((cure.changes for cure in cures), default=0)
+        return _keep_inmost(cure.path for cure in cures if cure.changes == least)
 
     def _weigh(self, field: str, *, is_complete: bool) -> FieldOrigins:
         """A value that is passed on beats one that is needed, which beats one that merely can spoil the field."""
@@ -369,25 +387,22 @@ class _Laboratory:
     def try_setting(self, name: str) -> None:
         """Map with one setting as it comes."""
         readings, _ = self._map(self._event, _reset_setting(self._destination, name))
-        for evidence, base, reading in zip(self.evidence, self.readings, readings, strict=True):
-            for field in _list_changed(base, reading):
-                evidence.settings[field].append(name)
+        for number, field in self._compare(readings):
+            self.evidence[number].settings[field].append(name)
         self._note_cures(f"setting {name}", readings)
 
     def try_leaf(self, leaf: Leaf) -> bool:
-        """Leave one leaf out, then change it until what needs it is seen to change too. False: it made no difference."""
+        """Leave a leaf out, then change it until all that needs it is seen to change too. False: it has no effect."""
         without = _leave_out(self._event, leaf)
         has_effect = False
         unseen: set[tuple[int, str]] = set()
         if without is not None:
             readings, has_effect = self._map(without)
-            for number, changed in self._compare(readings):
-                self.evidence[number].needed[changed].append(leaf)
-                unseen.add((number, changed))
+            unseen.update(self._compare(readings))
+            for number, field in unseen:
+                self.evidence[number].needed[field].append(leaf)
             if leaf.attribute not in {"event", "type"}:  # which could cure everything, by making it another event
-                self._note_cures(leaf.path, readings)
-        if not leaf.is_varied:
-            return has_effect
+                self._note_cures(leaf.path, readings, is_container=leaf.is_container)
         for first, second in _list_variants(leaf.value):
             readings, differs = self._map(_put(self._event, leaf, first))
             has_effect |= differs
@@ -398,9 +413,7 @@ class _Laboratory:
                 break
         return has_effect
 
-    def _note_variants(
-        self, leaf: Leaf, first: Sequence[_Reading], second: Sequence[_Reading]
-    ) -> set[tuple[int, str]]:
+    def _note_variants(self, leaf: Leaf, first: Sequence[_Reading], second: Sequence[_Reading]) -> set[tuple[int, str]]:
         changed_first, changed_second = set(self._compare(first)), set(self._compare(second))
         for number, field in changed_first | changed_second:
             evidence = self.evidence[number]
@@ -412,28 +425,46 @@ class _Laboratory:
                 evidence.carried[field].append(leaf)
         return changed_first | changed_second
 
-    def find_joint_causes(self, leaves: Sequence[Leaf]) -> None:
-        """Find what causes a warning that no single leaf explains, such as personal data in two properties.
+    def find_causes_in(self, objects: Sequence[Leaf]) -> None:
+        """Leave whole objects out, when something is wrong that no leaf alone explains."""
+        if not self._list_open_warnings():
+            return
+        for leaf in islice(objects, max(self.mappings_left, 0)):
+            without = _leave_out(self._event, leaf)
+            if without is not None:
+                self._note_cures(leaf.path, self._map(without)[0], is_container=True)
 
-        All leaves are left out, and each is put back that does not bring the warning back.
+    def find_joint_causes(self, leaves: Sequence[Leaf]) -> None:
+        """Find what causes a warning together, such as personal data in two properties.
+
+        All leaves are left out, and each is put back that does not bring the warning back: first those that something
+        of the server event is made of, so that the blame falls on the others.
         """
-        open_warnings = {
-            (number, code)
-            for number, reading in enumerate(self.readings)
-            for code in reading.warnings
-            if code not in self.evidence[number].warnings
-        }
-        if not open_warnings or not leaves:
+        open_warnings = self._list_open_warnings()
+        if not open_warnings:
             return
         left_out = list(leaves)
         open_warnings -= self._list_warnings(left_out)
-        for leaf in islice(leaves, max(self.mappings_left, 0)) if open_warnings else ():
+        by_use = sorted(leaves, key=self._is_needed, reverse=True)
+        for leaf in islice(by_use, max(self.mappings_left, 0)) if open_warnings else ():
             others = [other for other in left_out if other is not leaf]
             caused = self._list_warnings(others) & open_warnings
             for number, code in caused:
-                self.evidence[number].warnings[code].append(leaf.path)
+                changes = len(self.readings[number].fields) if self._is_needed(leaf) else 0
+                self.evidence[number].cures[code].append(_Cure(leaf.path, changes))
             if not caused:
                 left_out = others
+
+    def _list_open_warnings(self) -> set[tuple[int, WarningCode]]:
+        return {
+            (number, code)
+            for number, reading in enumerate(self.readings)
+            for code in reading.warnings
+            if all(cure.is_container for cure in self.evidence[number].cures[code])
+        }
+
+    def _is_needed(self, leaf: Leaf) -> bool:
+        return any(leaf in leaves for evidence in self.evidence for leaves in evidence.needed.values())
 
     def _list_warnings(self, left_out: Sequence[Leaf]) -> set[tuple[int, WarningCode]]:
         event = self._event
@@ -442,9 +473,7 @@ class _Laboratory:
         readings, _ = self._map(event)
         return {(number, code) for number, reading in enumerate(readings) for code in reading.warnings}
 
-    def _map(
-        self, event: SegmentEvent, destination: Destination | None = None
-    ) -> tuple[tuple[_Reading, ...], bool]:
+    def _map(self, event: SegmentEvent, destination: Destination | None = None) -> tuple[tuple[_Reading, ...], bool]:
         """The readings, and whether anything differs."""
         self.mappings_left -= 1
         results = map_event(event, destination or self._destination)
@@ -465,12 +494,22 @@ class _Laboratory:
             for field in _list_changed(base, reading):
                 yield number, field
 
-    def _note_cures(self, path: str, readings: Sequence[_Reading]) -> None:
+    def _note_cures(self, path: str, readings: Sequence[_Reading], *, is_container: bool = False) -> None:
+        """What only trades one warning for another, or one reason for an earlier one, is no cure."""
         for evidence, base, reading in zip(self.evidence, self.readings, readings, strict=True):
-            for code in base.warnings - reading.warnings:
-                evidence.warnings[code].append(path)
-            if base.reason is not None and reading.reason != base.reason:
-                evidence.reason.append(path)
+            cured: list[WarningCode | Reason] = []
+            if not reading.warnings - base.warnings:
+                cured += base.warnings - reading.warnings
+            if base.reason is not None and _STEPS.get(reading.reason, len(_STEPS)) > _STEPS[base.reason]:
+                cured.append(base.reason)
+            if cured:
+                cure = _Cure(path, sum(1 for _ in _list_changed(base, reading)), is_container)
+                for code in cured:
+                    evidence.cures[code].append(cure)
+
+
+_STEPS: Mapping[Reason | None, int] = {reason: step for step, reason in enumerate(REASONS)}
+"""The order in which the reasons are looked for; the first is the one reported."""
 
 
 def _list_changed(base: _Reading, reading: _Reading) -> Iterator[str]:
@@ -486,6 +525,6 @@ def _name_target(result: MappingResult) -> tuple[object, ...]:
 
 
 def _may_be_left_out_with_others(leaf: Leaf) -> bool:
-    """Not what filters look at, nor what makes the call the event it is."""
-    is_object = leaf.attribute == "properties" or (leaf.attribute == "context" and leaf.keys[:1] != ("consent",))
-    return is_object and leaf.is_varied and not (isinstance(leaf.value, list) and leaf.path.endswith("]"))
+    """Whole lists, but nothing inside them; not what filters look at, nor what makes the call the event it is."""
+    is_payload = leaf.attribute == "properties" or (leaf.attribute == "context" and leaf.keys[0] != "consent")
+    return is_payload and not any(isinstance(key, int) for key in leaf.keys)
