@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,3 +106,14 @@ def read_json(url: str) -> Any:
     response = requests.get(url, timeout=10)
     response.raise_for_status()
     return response.json()
+
+
+def drain(gateway: Program, timeout_seconds: float = 60) -> dict[str, Any]:
+    """The ledger as soon as nothing waits in the gateway any more."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        ledger = read_json(f"{gateway.announced['console_url']}/api/ledger")
+        if sum(ledger["events"]["pending"].values()) == 0:
+            return dict(ledger)
+        assert time.monotonic() < deadline, f"still waiting: {ledger['events']['pending']}"
+        time.sleep(0.02)

@@ -1,7 +1,6 @@
 """What a gateway says when something around it is wrong: one clear sentence, the right code, and nothing lost."""
 
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import requests
 
 from tests.acceptance.commands import read_error, run
-from tests.acceptance.processes import WRITE_KEY, Program, read_json, running, write_configuration
+from tests.acceptance.processes import WRITE_KEY, Program, drain, read_json, running, write_configuration
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -100,19 +99,10 @@ def test_meta_is_away(tmp_path: Path) -> None:
     ):
         assert read_json(f"{meta.announced['url']}/_emulator/wait?count=10&timeout=20")["reached"]
         stored = read_json(f"{meta.announced['url']}/_emulator/events")["events"]
-        ledger = wait_until_settled(gateway)
+        ledger = drain(gateway)
     assert sorted(event["body"]["event_id"] for event in stored) == sorted(f"m{number}" for number in range(10))
     assert (ledger["events"]["delivered"], ledger["imbalance"]) == (10, 0)
     assert "Traceback" not in (tmp_path / "serve.log").read_text()
-
-
-def wait_until_settled(gateway: Program) -> dict[str, dict[str, dict[str, int]]]:
-    for _ in range(200):
-        ledger = read_ledger(gateway)
-        if sum(ledger["events"]["pending"].values()) == 0:
-            return ledger
-        time.sleep(0.05)
-    raise AssertionError("the queue did not drain within ten seconds")
 
 
 def test_requests_that_cannot_be_taken(tmp_path: Path) -> None:

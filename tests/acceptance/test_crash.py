@@ -9,7 +9,7 @@ from pathlib import Path
 
 import requests
 
-from tests.acceptance.processes import WRITE_KEY, Program, read_json, running, start, write_configuration
+from tests.acceptance.processes import WRITE_KEY, drain, running, start, write_configuration
 
 ROUNDS = 20
 CALLS_PER_REQUEST = 20
@@ -76,7 +76,7 @@ def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None
             assert gateway.process.stdout is not None
             gateway.process.stdout.close()
         with running("serve", "--config", str(config), folder=tmp_path) as gateway:
-            ledger = _drain(gateway)
+            ledger = drain(gateway)
         rows = _read_all_rows(meta_url)
     arrived = {row["event_id"]: row["accepted"] for row in rows}
     buried = _read_dead_letters(tmp_path / "data" / "queue.db")
@@ -87,16 +87,6 @@ def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None
     assert ledger["imbalance"] == 0
     assert not arrived.keys() & buried
     assert sum(arrived.values()) - len(arrived) <= ROUNDS * MOST_REPEATS_PER_KILL
-
-
-def _drain(gateway: Program) -> dict[str, dict[str, dict[str, int]]]:
-    deadline = time.monotonic() + 60
-    while True:
-        ledger = read_json(f"{gateway.announced['console_url']}/api/ledger")
-        if sum(ledger["events"]["pending"].values()) == 0 or time.monotonic() > deadline:
-            assert sum(ledger["events"]["pending"].values()) == 0, "the queue did not drain within a minute"
-            return dict(ledger)
-        time.sleep(0.05)
 
 
 def _read_all_rows(meta_url: str) -> list[dict[str, int]]:

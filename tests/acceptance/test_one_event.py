@@ -7,7 +7,7 @@ from pathlib import Path
 import requests
 from segment.analytics import Client
 
-from tests.acceptance.processes import PIXEL_ID, WRITE_KEY, read_json, running, write_configuration
+from tests.acceptance.processes import PIXEL_ID, WRITE_KEY, drain, read_json, running, write_configuration
 
 GOLDEN = Path(__file__).parents[1] / "mapping/golden/facebook-conversions-api/product_added/monopoly.json"
 
@@ -35,7 +35,7 @@ def test_the_monopoly_event_arrives_once_and_as_documented(tmp_path: Path) -> No
             client.join()
             assert not failures
             assert read_json(f"{meta_url}/_emulator/wait?count=1&timeout=10")["reached"]
-            ledger = read_json(f"{gateway.announced['console_url']}/api/ledger")
+            ledger = drain(gateway)
         stored = read_json(f"{meta_url}/_emulator/events")["events"]
         asked = read_json(f"{meta_url}/_emulator/requests")["requests"]
 
