@@ -11,10 +11,10 @@ from typing import Any
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
 from scripts.markdown_table import write_table
 from scripts.reference_mapping import build_mapping
 from scripts.reference_rows import build_rows
-
 from signalpost.cli import app
 from signalpost.config import Config, SourceSection
 from signalpost.mapping.destinations import DESTINATION_TYPES

@@ -57,7 +57,7 @@ _TIMES = re.compile(r"(?<=[{,])[0-9]+(?=[},])")
 
 _TYPE_MAKERS = {"TypeVar", "TypeVarTuple", "NewType", "PydanticCustomError", "lru_cache", "ConfigDict"}
 _TYPE_FORMS = {"Literal", "Annotated", "Callable", "Mapping"}
-_ORDERLESS = {"frozenset", "set", "isinstance", "startswith", "endswith"}
+_ORDERLESS = {"frozenset", "set", "isinstance", "startswith", "endswith", "min", "max"}
 
 
 class Mutant(NamedTuple):
@@ -166,8 +166,8 @@ class _Finder:
             yield self._replace(test, f"(not ({self._read(test)}))")
 
     def _of_return(self, node: ast.Return) -> Iterator[Edit]:
-        if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
-            yield self._replace(node.value, "None")
+        if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value in {None, False}):
+            yield self._replace(node.value, "None")  # which is as false as False
 
     def _of_expr(self, node: ast.Expr) -> Iterator[Edit]:
         yield self._replace(node, "pass")
@@ -202,7 +202,7 @@ class _Finder:
             yield self._replace(node.func, _OTHER_FUNCTIONS[name])
         if isinstance(node.func, ast.Attribute) and name in _CLEANING_METHODS:
             yield self._replace(node, self._read(node.func.value))
-        if name not in _ORDERLESS:
+        if name not in _ORDERLESS | _TYPE_MAKERS:
             yield from self._swap(node.args)
 
     def _of_constant(self, node: ast.Constant) -> Iterator[Edit]:

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, get_args
 
-from scripts.markdown_table import write_table
-
 import signalpost
+from scripts.markdown_table import write_table
 from signalpost.mapping.action_source import ACTION_SOURCES
 from signalpost.mapping.amounts import _REVENUE_PROPERTIES
 from signalpost.mapping.custom_data import MAPPED_PROPERTIES

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from scripts.rewrite_golden import GOLDEN, KEYS, build_results, find_cases, rewrite
 
 CASES = find_cases([GOLDEN])

@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from pydantic import ValidationError
-from tests.mapping.test_golden import CASES
 
 import signalpost
 from signalpost.mapping.destinations import conversions_api, offline_conversions
 from signalpost.mapping.standard_events import STANDARD_EVENTS
 from signalpost.model.results import WARNINGS
+from tests.mapping.test_golden import CASES
 
 ROOT = Path(__file__).parents[2]
 CAPI, OFFLINE = "facebook-conversions-api", "facebook-offline-conversions"
@@ -318,6 +318,8 @@ ROWS = [
     Row("F064", track("Product Viewed", {"product_id": "c-1", "category": "cars"}),
         {"custom_data.content_type": "vehicle"}, settings=VEHICLES),
     Row("F064", track(properties={"category": "cars"}), {"custom_data.content_type": "vehicle"}, settings=VEHICLES),
+    Row("F064", track("Product List Viewed", {"category": "cars"}),
+        {"custom_data.content_type": "vehicle", "custom_data.content_ids": ["cars"]}, settings=VEHICLES),
     Row("F065", purchase({"products": [GAME]}), {"custom_data.content_type": "product"}),
     Row("F065", track("Product List Viewed", {"category": "Games"}), {"custom_data.content_type": "product_group"}),
     Row("F066", track("My Custom Event", {"checkinDate": "2026-11-20T00:00:00.000Z", "myCoolProperty": "foobar"}),
@@ -347,6 +349,10 @@ ROWS = [
         "missing_client_user_agent", "missing_event_source_url"),
     Row("F078", track(context={"userAgent": BROWSER}), {"event_source_url": ABSENT}, "missing_event_source_url",
         "missing_client_user_agent"),
+    *(
+        Row("F078", track(context={"page": {"url": url}}), {"event_source_url": ABSENT}, "missing_event_source_url")
+        for url in ("", None, 5, {})
+    ),
     Row("F079", track(properties={"action_source": "email"}), silent=NO_ADDRESS_WARNINGS),
     # Limited Data Use
     Row("F083", with_options(CAPI_NAME, **CALIFORNIA_OPTIONS), NO_LDU, settings={"limited_data_use": False}),
@@ -360,7 +366,9 @@ ROWS = [
     *(
         Row("F089", with_options(CAPI_NAME, dataProcessingOptions=given), LDU, "invalid_data_processing_options",
             settings=LDU_ON)
-        for given in ("LDU", [[]], [[], "1", 1000], [["ldu"], 1, 1000], [[], True, 1000], [[], 1, 1000, 0], {}, 0)
+        for given in (
+            "LDU", [[]], [[], "1", 1000], [["ldu"], 1, 1000], [[], True, 1000], [[], 1, True], [[], 1, 1000, 0], {}, 0,
+        )
     ),
     # Who it was
     Row("F096", track(), {"user_data": {"external_id": sha("u1")}}),
@@ -415,7 +423,7 @@ ROWS = [
         "custom_data.contents": ABSENT}),
     offline("F126", track("Product List Viewed", {"category": "Games", "products": []}),
         {"custom_data.content_type": "product_group", "custom_data.content_ids": ["Games"],
-        "custom_data.num_items": ABSENT}),
+        "custom_data.num_items": ABSENT}, silent="products_not_array"),
     offline("F127", purchase({"products": [{"product_id": "p1"}, {"product_id": "p2"}]}),
         {"custom_data.content_type": "product", "custom_data.content_ids": ["p1", "p2"]}),
     offline("F128", track("Product Added", {"product_id": "product12356"}),
@@ -509,6 +517,10 @@ ROWS = [
         {"event_source_url": f"https://shop.example/?mail={sha('jo@ex.com')}",
         "custom_data.url": f"https://shop.example/?mail={sha('jo@ex.com')}"}, "pii_in_properties",
         "missing_event_source_url", settings=PAGE_VIEWS),
+    Row("F175",
+        {"type": "page", "userId": "u1", "properties": {"url": "https://a.example/"},
+        "context": {"page": {"url": "https://b.example/"}}},
+        {"event_source_url": "https://b.example/", "custom_data.url": "https://a.example/"}, settings=PAGE_VIEWS),
     Row("F175", {"type": "screen", "userId": "u1"}, reason="unsupported_type", settings=PAGE_VIEWS),
     Row("F176", {"type": "identify", "userId": "u1", "integrations": {"All": False}}, reason="unsupported_type"),
     # Traits: names, spellings, lists, hashes, faults
@@ -605,10 +617,11 @@ ROWS = [
         silent="value_from_total value_from_value property_overridden"),
     Row("F205", purchase({"revenue": "$1,234.50"}), value(1234.5), "value_coerced"),
     Row("F206", purchase({"revenue": "39.95"}), value(39.95), silent="value_coerced"),
+    *(Row("F206", purchase({"revenue": revenue}), value(2**53)) for revenue in (2**53, str(2**53))),
     *(
         Row("F207", track("Checkout Started", {"revenue": given, "total": 3, "value": 4}), value(ABSENT),
             "invalid_value", "value_from_total value_from_value value_coerced")
-        for given in ("12,50", True, [], "", "1,23", "12,5000", 2**53 + 1, "1e3")
+        for given in ("12,50", True, [], "", "1,23", "12,5000", 2**53 + 1, str(2**53 + 1), "1e3")
     ),
     Row("F207", track("Checkout Started", {"total": "n/a"}), value(ABSENT), "invalid_value", "value_from_total"),
     *(
@@ -669,6 +682,7 @@ ROWS = [
         Row("F223", purchase({"products": [{"id": "a", **given}]}), {"custom_data.contents": [{"id": "a", **kept}]},
             *codes)
         for given, kept, codes in (
+            ({"quantity": 0}, {"quantity": 0}, ("", "invalid_quantity")),
             ({"quantity": 2.0}, {"quantity": 2}, ("", "invalid_quantity")),
             ({"quantity": 1.5}, {}, ("invalid_quantity", )),
             ({"quantity": -1}, {}, ("invalid_quantity", )),
@@ -695,7 +709,7 @@ ROWS = [
     ),
     *(
         Row("F227", track("Product List Viewed", properties), {"custom_data.content_ids": ABSENT, **NO_CONTENT_TYPE})
-        for properties in ({}, {"products": [{"price": 2}]})
+        for properties in ({}, {"products": [{"price": 2}]}, {"category": 7}, {"category": ""})
     ),
     *(
         Row("F228", purchase({"products": [{"product_id": "a", "category": category}]}),
@@ -707,6 +721,10 @@ ROWS = [
         {"custom_data.content_type": "hotel"}, settings=VEHICLES),
     Row("F229", purchase({"content_type": "hotel", "category": "cars", "products": [GAME]}),
         {"custom_data.content_type": "vehicle"}, settings=VEHICLES),
+    Row("F229", track("Product List Viewed", {"content_type": "hotel", "category": "rooms"}),
+        {"custom_data.content_type": "hotel", "custom_data.content_ids": ["rooms"]}),
+    Row("F229", purchase({"content_type": 7, "products": [GAME]}), {"custom_data.content_type": "product"},
+        "property_overridden"),
     Row("F230", track(properties={"content_ids": ["x"], "contents": [{"id": "x"}]}),
         {"custom_data.content_ids": ["x"], "custom_data.contents": [{"id": "x"}]}, silent="property_overridden"),
     Row("F230", purchase({"content_ids": ["x"], "contents": [{"id": "x"}], "products": [{"id": "a"}]}),
@@ -757,6 +775,8 @@ ROWS = [
         "name": "Go"}),
         {"custom_data": {"currency": "USD", "city": "Bristol", "state": "RI", "zip": "02809", "country": "US",
         "gender": "f", "name": "Go"}}, silent="pii_in_properties"),
+    Row("F236", track(properties={"customer": {"email": None, "tier": "gold"}}),
+        {"custom_data.customer": {"tier": "gold"}}, silent="pii_in_properties"),
     # Sources and times, the fine print
     *(
         Row("F237", track(properties={"action_source": source}), {"action_source": source},
@@ -1030,11 +1050,20 @@ def test_the_standard_names() -> None:
         assert read_sent(result)["event_name"] == name
 
 
-@pytest.mark.parametrize("settings", [{"pixelId": PIXEL}, {"pixel_id": "P1"}, {"pixel_id": "1234"}, {"event_sets": {}}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pixelId": PIXEL}, {"pixel_id": "P1"}, {"pixel_id": "1234"}, {"pixel_id": "1" * 21}, {"event_sets": {}},
+        {"api_version": "26.0"}, {"api_version": "v26"}, {"default_phone_country": "USA"}, {"value_field": "total"},
+        {"custom_data_pii": "keep"},
+    ],
+)  # fmt: skip
 def test_settings_that_nobody_knows_are_refused(settings: JsonObject) -> None:
     """A key that is misspelt or another destination type's, or an id that Meta can't have made, does not pass."""
     with pytest.raises(ValidationError):
         signalpost.build_destination(CAPI, settings)
+    fine = {"pixel_id": "12345", "api_version": "v26.0", "default_phone_country": "us", "custom_data_pii": "hash"}
+    assert signalpost.build_destination(CAPI, fine).settings.api_version == "v26.0"
 
 
 @covers("F164")

@@ -3,7 +3,7 @@
 Personal data is shown masked, never in clear: an explanation may be printed, kept and passed on like the hashed event.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -13,10 +13,11 @@ from signalpost.mapping.coverage import Coverage, build_coverage
 from signalpost.mapping.destinations.destination_type import Destination, build_match_options
 from signalpost.mapping.findings import Findings
 from signalpost.mapping.fixes import REASON_FIXES, WARNING_FIXES
+from signalpost.mapping.leaves import list_fields, list_leaves
 from signalpost.mapping.mapper import map_event
 from signalpost.mapping.match_keys import NORMALIZERS, Surroundings
 from signalpost.mapping.normalize import clean_text, find_sha256, hash_value, read_text
-from signalpost.mapping.origins import Origins, find_origins, list_fields, list_leaves
+from signalpost.mapping.origins import Origins, find_origins
 from signalpost.mapping.phone_numbers import find_full_number
 from signalpost.mapping.places import normalize_country
 from signalpost.model.results import WARNINGS, Discarded, MappingResult
@@ -172,11 +173,16 @@ class _Unmasking:
         surroundings = self._surroundings.get(place)
         if surroundings is None:
             return ()
-        keys = (key,) if key in NORMALIZERS else _KINDS_IN_PROPERTIES
+        hashes = [item for item in (value if isinstance(value, list) else [value]) if _is_hash(item)]
+        if not hashes:
+            return ()
         texts = [text for path in origins for text in self._texts.get(path, ())]
-        hashes = value if isinstance(value, list) else [value]
-        found = [_find_text(item, keys, texts, surroundings) for item in hashes]
-        return tuple(text for text in found if text is not None)
+        if place == "user_data":
+            masked = {hashed: ALREADY_HASHED for text in texts if (hashed := find_sha256(text)) is not None}
+            masked.update(_mask_by_hash(texts, (key,), surroundings))
+        else:
+            masked = _mask_by_hash(texts, _KINDS_IN_PROPERTIES, surroundings)
+        return tuple(masked[hashed] for hashed in hashes if hashed in masked)
 
 
 _KINDS_IN_PROPERTIES = ("em", "ph", "fn", "db")
@@ -189,18 +195,19 @@ def _list_texts(value: object) -> list[str]:
     return [] if text is None else [text]
 
 
-def _find_text(item: object, keys: Sequence[str], texts: Sequence[str], surroundings: Surroundings) -> str | None:
-    if not isinstance(item, str) or find_sha256(item) != item:
-        return None
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and find_sha256(value) == value
+
+
+def _mask_by_hash(texts: Iterable[str], keys: Sequence[str], surroundings: Surroundings) -> dict[str, str]:
+    masked: dict[str, str] = {}
     for text in texts:
-        if keys != _KINDS_IN_PROPERTIES and find_sha256(text) == item:
-            return ALREADY_HASHED
         for part in (text, *clean_text(text).split()):  # a full name holds two match keys
             for key in keys:
                 normalized = NORMALIZERS[key](part, surroundings)
-                if normalized is not None and hash_value(normalized) == item:
-                    return mask(key, normalized)
-    return None
+                if normalized is not None:
+                    masked.setdefault(hash_value(normalized), mask(key, normalized))
+    return masked
 
 
 # --- Masking ---

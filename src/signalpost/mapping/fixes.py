@@ -26,8 +26,7 @@ WARNING_FIXES: Mapping[WarningCode, str] = {
     "external_id_missing": "Send the field that the setting external_id_field names, or empty the setting, so that "
     "userId or anonymousId is used.",
     "invalid_external_id": "Send text or a whole number as the id: in userId, or where external_id_field points.",
-    "invalid_client_ip_address": "Send the shopper's public address as context.ip, not a proxy's or server's; check "
-    "trusted_proxies if Signalpost fills it in.",
+    "invalid_client_ip_address": "Send the shopper's public address as context.ip, not that of a proxy or a server.",
     "invalid_fbc": "Copy the cookie _fbc unchanged to context.clientIds.fbc (fb.1.<milliseconds>.<fbclid>), or leave "
     "it out and send context.page.url with its fbclid.",
     "invalid_fbp": "Copy the cookie _fbp unchanged to context.clientIds.fbp (fb.1.<milliseconds>.<number>).",

@@ -35,6 +35,11 @@ class Leaf(NamedTuple):
         """An object, or a list of objects."""
         return self.is_object or (isinstance(self.value, list) and _has_objects(self.value))
 
+    @property
+    def is_in_list(self) -> bool:
+        """At any depth."""
+        return any(isinstance(key, int) for key in self.keys)
+
 
 def list_leaves(event: SegmentEvent) -> list[Leaf]:
     """What of a call can be left out, the likeliest to matter first. Nulls are absent already."""
@@ -66,9 +71,8 @@ _RANKS = ("context.traits.", "properties.", "integrations.", "context.")
 
 
 def _rank(leaf: Leaf) -> int:
-    is_in_list = any(isinstance(key, int) for key in leaf.keys)
     rank = next((rank for rank, start in enumerate(_RANKS) if leaf.path.startswith(start)), len(_RANKS))
-    return rank + len(_RANKS) if is_in_list else rank
+    return rank + len(_RANKS) if leaf.is_in_list else rank
 
 
 def _walk(path: str, value: object, attribute: str, keys: Keys) -> Iterator[Leaf]:

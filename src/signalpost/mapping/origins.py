@@ -8,45 +8,32 @@ are tried; then the answer says so.
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, NamedTuple
 
-import msgspec
-
 from signalpost.mapping.destinations.destination_type import Destination
+from signalpost.mapping.leaves import (
+    ABSENT,
+    Leaf,
+    is_below,
+    keep_inmost,
+    keep_outmost,
+    leave_out,
+    list_fields,
+    list_leaves,
+    list_variants,
+    put_value,
+)
 from signalpost.mapping.mapper import map_event
 from signalpost.model.results import REASONS, Discarded, MappingResult, Reason, WarningCode
 from signalpost.model.segment_event import SegmentEvent
-from signalpost.model.server_event import ServerEvent
 
 DEFAULT: Final = "default"
-TIME_OF_RECEIPT: Final = "time of receipt"
 NOT_TRACED: Final = "not traced"
 
 _MOST_MAPPINGS, _FEWEST_MAPPINGS = 400, 100
 _MOST_COMPARISONS = 40_000
 """Mappings per explanation; fewer for a call of very many fields, each of which is compared after each mapping."""
-
-Keys = tuple[str | int, ...]
-
-
-class Leaf(NamedTuple):
-    """One thing of the call that can be left out. path: as people write it. attribute, keys: the way to it.
-
-    is_object: has leaves of its own; left out whole only to find what causes a warning.
-    """
-
-    path: str
-    value: object
-    attribute: str
-    keys: Keys = ()
-    is_object: bool = False
-
-    @property
-    def is_container(self) -> bool:
-        """An object, or a list of objects."""
-        return self.is_object or (isinstance(self.value, list) and _has_objects(self.value))
 
 
 class FieldOrigins(NamedTuple):
@@ -89,168 +76,13 @@ def find_origins(event: SegmentEvent, destination: Destination) -> tuple[Origins
         if not laboratory.try_leaf(leaf):
             unused.append(leaf)
     laboratory.find_causes_in([leaf for leaf in everything if leaf.is_object])
-    laboratory.find_joint_causes([leaf for leaf in leaves[:tried] if _may_be_left_out_with_others(leaf)])
-    paths = _keep_outmost(leaf.path for leaf in unused)
+    for group in _list_groups([*leaves[:tried], *(leaf for leaf in everything if leaf.is_object)]):
+        laboratory.find_joint_causes(group)
+    paths = keep_outmost(leaf.path for leaf in unused if not laboratory.is_to_blame(leaf))
     return tuple(
         evidence.conclude(reading, paths, is_complete=tried == len(leaves))
         for evidence, reading in zip(laboratory.evidence, laboratory.readings, strict=True)
     )
-
-
-# --- The call, as leaves ---
-
-
-def list_leaves(event: SegmentEvent) -> list[Leaf]:
-    """What of a call can be left out, the likeliest to matter first. Nulls are absent already."""
-    envelope = [
-        Leaf("event", event.event, "event"),
-        Leaf("messageId", event.message_id, "message_id"),
-        Leaf("userId", event.user_id, "user_id"),
-        Leaf("anonymousId", event.anonymous_id, "anonymous_id"),
-    ]
-    if event.timestamp == event.received_at:  # which is what a call without a timestamp gets
-        envelope.append(Leaf(TIME_OF_RECEIPT, event.timestamp, "timestamp"))
-    else:
-        envelope.append(Leaf("timestamp", event.timestamp, "timestamp"))
-    if event.timestamp > event.received_at:
-        envelope.append(Leaf(TIME_OF_RECEIPT, event.received_at, "received_at"))
-    if event.type == "page":
-        envelope.append(Leaf("type", event.type, "type"))
-    objects = ("context", "properties", "integrations", "traits")
-    below = [
-        leaf
-        for attribute in objects
-        for name, value in (getattr(event, attribute) or {}).items()
-        for leaf in _walk(f"{attribute}.{_show_name(name)}", value, attribute, (name,))
-    ]
-    return [leaf for leaf in envelope if leaf.value is not None and leaf.value != ""] + sorted(below, key=_rank)
-
-
-_RANKS = ("context.traits.", "properties.", "integrations.", "context.")
-
-
-def _rank(leaf: Leaf) -> int:
-    is_in_list = any(isinstance(key, int) for key in leaf.keys)
-    rank = next((rank for rank, start in enumerate(_RANKS) if leaf.path.startswith(start)), len(_RANKS))
-    return rank + len(_RANKS) if is_in_list else rank
-
-
-def _walk(path: str, value: object, attribute: str, keys: Keys) -> Iterator[Leaf]:
-    if isinstance(value, dict) and any(below is not None for below in value.values()):
-        yield Leaf(path, value, attribute, keys, is_object=True)
-        for name, below in value.items():
-            yield from _walk(f"{path}.{_show_name(name)}", below, attribute, (*keys, name))
-    elif isinstance(value, list) and _has_objects(value):
-        yield Leaf(path, value, attribute, keys)
-        for position, below in enumerate(value):
-            yield from _walk(f"{path}[{position}]", below, attribute, (*keys, position))
-    elif value is not None:
-        yield Leaf(path, value, attribute, keys)
-
-
-def _has_objects(value: Iterable[object]) -> bool:
-    return any(isinstance(below, dict) for below in value)
-
-
-def _show_name(name: str) -> str:
-    """An address may be the name of a trait as well, and names are shown."""
-    return "***" if "@" in name else name
-
-
-def list_fields(server_event: ServerEvent) -> dict[str, object]:
-    """The server event as it goes on the wire, path -> value. A list without objects is one value."""
-    fields: dict[str, object] = {}
-    _flatten("", msgspec.json.decode(server_event.to_json()), fields)
-    return fields
-
-
-def _flatten(path: str, value: object, fields: dict[str, object]) -> None:
-    if isinstance(value, dict) and (value or not path):
-        for name, below in value.items():
-            _flatten(f"{path}.{name}" if path else name, below, fields)
-    elif isinstance(value, list) and _has_objects(value):
-        for position, below in enumerate(value):
-            _flatten(f"{path}[{position}]", below, fields)
-    else:
-        fields[path] = value
-
-
-# --- Leaving out and changing ---
-
-_ABSENT: Final = object()
-_WITHOUT: Mapping[str, object] = {"event": "", "user_id": None, "anonymous_id": None, "type": "track"}
-_INDISPENSABLE = frozenset({"message_id", "received_at"})
-_ENDS = (-1, 0.5, 0)
-"""Where a text is changed: at its last letter or digit; if that had no effect in the middle; else at the first."""
-
-
-def _leave_out(event: SegmentEvent, leaf: Leaf) -> SegmentEvent | None:
-    if leaf.attribute in _INDISPENSABLE:
-        return None
-    if leaf.attribute == "timestamp":
-        return msgspec.structs.replace(event, timestamp=event.received_at)
-    return _put(event, leaf, _WITHOUT.get(leaf.attribute, _ABSENT))
-
-
-def _put(event: SegmentEvent, leaf: Leaf, value: object) -> SegmentEvent:
-    replaced = _replace(getattr(event, leaf.attribute), leaf.keys, value) if leaf.keys else value
-    return msgspec.structs.replace(event, **{leaf.attribute: replaced})
-
-
-def _replace(container: object, keys: Keys, value: object) -> object:
-    """A copy of the container in which one place differs; only what lies on the way there is copied."""
-    key, *rest = keys
-    if isinstance(container, list) and isinstance(key, int):
-        items = list(container)
-        if value is _ABSENT and not rest:
-            del items[key]
-        else:
-            items[key] = _replace(items[key], tuple(rest), value) if rest else value
-        return items
-    fields = dict(container) if isinstance(container, Mapping) else {}
-    if value is _ABSENT and not rest:
-        fields.pop(key, None)
-    else:
-        fields[key] = _replace(fields[key], tuple(rest), value) if rest else value
-    return fields
-
-
-def _list_variants(value: object) -> Iterator[tuple[object, object]]:
-    """Pairs of changed values. Two, because a value that is passed on then differs twice, and a mere switch once."""
-    for end in _ENDS:
-        yield _change(value, end, 1), _change(value, end, 2)
-        if not isinstance(value, str | list | dict) or _has_objects(value):
-            return
-
-
-def _change(value: object, end: float, step: int) -> object:
-    match value:
-        case str():
-            return _change_text(value, end, step)
-        case bool():
-            return (not value) if step == 1 else "q"
-        case int() | float():
-            return value + step
-        case datetime():
-            return value + timedelta(seconds=step if value.year == 1 else -step)
-        case list() if _has_objects(value):
-            return [*value, *[value[-1]] * step]
-        case [_, *_]:
-            return [_change(below, end, step) for below in value]
-        case {**fields} if fields:
-            return {name: _change(below, end, step) for name, below in fields.items()}
-        case _:
-            return "qw"[step - 1]
-
-
-def _change_text(text: str, end: float, step: int) -> str:
-    places = [place for place, character in enumerate(text) if character.isalnum()]
-    if not places:
-        return text + "qw"[step - 1]
-    place = places[int((len(places) - 1) * end) if end >= 0 else -1]
-    digit = "0123456789".find(text[place])
-    changed = text[place] + "qw"[step - 1] if digit < 0 else str((digit + step) % 10)
-    return text[:place] + changed + text[place + 1 :]
 
 
 def _list_chosen_settings(destination: Destination) -> list[str]:
@@ -334,7 +166,7 @@ class _Evidence:
         """What changes the server event least when it goes is to blame; what takes half of it along is not."""
         cures = self.cures[code]
         least = min((cure.changes for cure in cures), default=0)
-        return _keep_inmost(cure.path for cure in cures if cure.changes == least)
+        return keep_inmost(cure.path for cure in cures if cure.changes == least)
 
     def _weigh(self, field: str, *, is_complete: bool) -> FieldOrigins:
         """A value that is passed on beats one that is needed, which beats one that merely can spoil the field."""
@@ -346,31 +178,17 @@ class _Evidence:
         settings = tuple(f"setting {name}" for name in self.settings[field])
         origins = found or settings or ((DEFAULT if is_complete else NOT_TRACED),)
         others = [leaf.path for leaf in swayed if not _is_related(leaf.path, origins)]
-        return FieldOrigins(origins, (*_keep_inmost(others), *(settings if found else ())))
+        return FieldOrigins(origins, (*keep_inmost(others), *(settings if found else ())))
 
 
 def _keep_sources(field: str, leaves: Iterable[Leaf]) -> tuple[str, ...]:
     """The event's name and type choose rules; nothing but Meta's event_name is taken from them."""
     is_name = field == "event_name"
-    return _keep_inmost(leaf.path for leaf in leaves if is_name or leaf.attribute not in {"event", "type"})
-
-
-def _keep_inmost(paths: Iterable[str]) -> tuple[str, ...]:
-    distinct = tuple(dict.fromkeys(paths))
-    return tuple(path for path in distinct if not any(_is_below(other, path) for other in distinct))
-
-
-def _keep_outmost(paths: Iterable[str]) -> tuple[str, ...]:
-    distinct = tuple(dict.fromkeys(paths))
-    return tuple(path for path in distinct if not any(_is_below(path, other) for other in distinct))
-
-
-def _is_below(path: str, above: str) -> bool:
-    return path.startswith((f"{above}.", f"{above}["))
+    return keep_inmost(leaf.path for leaf in leaves if is_name or leaf.attribute not in {"event", "type"})
 
 
 def _is_related(path: str, origins: Sequence[str]) -> bool:
-    return any(path == origin or _is_below(path, origin) or _is_below(origin, path) for origin in origins)
+    return any(path == origin or is_below(path, origin) or is_below(origin, path) for origin in origins)
 
 
 class _Laboratory:
@@ -393,7 +211,7 @@ class _Laboratory:
 
     def try_leaf(self, leaf: Leaf) -> bool:
         """Leave a leaf out, then change it until all that needs it is seen to change too. False: it has no effect."""
-        without = _leave_out(self._event, leaf)
+        without = leave_out(self._event, leaf)
         has_effect = False
         unseen: set[tuple[int, str]] = set()
         if without is not None:
@@ -403,11 +221,11 @@ class _Laboratory:
                 self.evidence[number].needed[field].append(leaf)
             if leaf.attribute not in {"event", "type"}:  # which could cure everything, by making it another event
                 self._note_cures(leaf.path, readings, is_container=leaf.is_container)
-        for first, second in _list_variants(leaf.value):
-            readings, differs = self._map(_put(self._event, leaf, first))
+        for first, second in list_variants(leaf.value):
+            readings, differs = self._map(put_value(self._event, leaf, first))
             has_effect |= differs
             if differs:
-                other_readings, _ = self._map(_put(self._event, leaf, second))
+                other_readings, _ = self._map(put_value(self._event, leaf, second))
                 unseen -= self._note_variants(leaf, readings, other_readings)
             if not unseen:
                 break
@@ -420,7 +238,7 @@ class _Laboratory:
             if leaf not in evidence.touched[field]:
                 evidence.touched[field].append(leaf)
             is_twice = (number, field) in changed_first & changed_second
-            one, other = first[number].fields.get(field, _ABSENT), second[number].fields.get(field, _ABSENT)
+            one, other = first[number].fields.get(field, ABSENT), second[number].fields.get(field, ABSENT)
             if is_twice and one != other and leaf not in evidence.carried[field]:
                 evidence.carried[field].append(leaf)
         return changed_first | changed_second
@@ -430,7 +248,7 @@ class _Laboratory:
         if not self._list_open_warnings():
             return
         for leaf in islice(objects, max(self.mappings_left, 0)):
-            without = _leave_out(self._event, leaf)
+            without = leave_out(self._event, leaf)
             if without is not None:
                 self._note_cures(leaf.path, self._map(without)[0], is_container=True)
 
@@ -450,10 +268,18 @@ class _Laboratory:
             others = [other for other in left_out if other is not leaf]
             caused = self._list_warnings(others) & open_warnings
             for number, code in caused:
-                changes = len(self.readings[number].fields) if self._is_needed(leaf) else 0
-                self.evidence[number].cures[code].append(_Cure(leaf.path, changes))
+                is_needed = self._is_needed(leaf)
+                changes = len(self.readings[number].fields) if is_needed else 0
+                cure = _Cure(leaf.path, changes, is_container=leaf.is_container and is_needed)
+                self.evidence[number].cures[code].append(cure)
             if not caused:
                 left_out = others
+
+    def is_to_blame(self, leaf: Leaf) -> bool:
+        """Whether a warning would go with it, if only with others."""
+        return any(
+            cure.path == leaf.path for evidence in self.evidence for cures in evidence.cures.values() for cure in cures
+        )
 
     def _list_open_warnings(self) -> set[tuple[int, WarningCode]]:
         return {
@@ -469,7 +295,7 @@ class _Laboratory:
     def _list_warnings(self, left_out: Sequence[Leaf]) -> set[tuple[int, WarningCode]]:
         event = self._event
         for leaf in reversed(left_out):  # from the end, so that the positions in a list stay true
-            event = _leave_out(event, leaf) or event
+            event = leave_out(event, leaf) or event
         readings, _ = self._map(event)
         return {(number, code) for number, reading in enumerate(readings) for code in reading.warnings}
 
@@ -516,7 +342,7 @@ def _list_changed(base: _Reading, reading: _Reading) -> Iterator[str]:
     if reading is base:
         return
     for field, value in base.fields.items():
-        if reading.fields.get(field, _ABSENT) != value:
+        if reading.fields.get(field, ABSENT) != value:
             yield field
 
 
@@ -524,7 +350,16 @@ def _name_target(result: MappingResult) -> tuple[object, ...]:
     return result.dataset_id, result.server_event and result.server_event.event_name
 
 
-def _may_be_left_out_with_others(leaf: Leaf) -> bool:
-    """Whole lists, but nothing inside them; not what filters look at, nor what makes the call the event it is."""
-    is_payload = leaf.attribute == "properties" or (leaf.attribute == "context" and leaf.keys[0] != "consent")
-    return is_payload and not any(isinstance(key, int) for key in leaf.keys)
+def _list_groups(leaves: Iterable[Leaf]) -> Iterator[list[Leaf]]:
+    """What may be left out together: whole lists and what is in none; what is inside lists; whole entries of lists.
+
+    Never what filters look at, nor what makes the call the event it is.
+    """
+    payload = [
+        leaf
+        for leaf in leaves
+        if leaf.attribute == "properties" or (leaf.attribute == "context" and leaf.keys[0] != "consent")
+    ]
+    yield [leaf for leaf in payload if not leaf.is_object and not leaf.is_in_list]
+    yield [leaf for leaf in payload if not leaf.is_container and leaf.is_in_list]
+    yield [leaf for leaf in payload if leaf.is_object and isinstance(leaf.keys[-1], int)]
