@@ -118,10 +118,16 @@ class _Snapshot(importlib.abc.MetaPathFinder, importlib.abc.Loader):
                     self._specs[name], self._codes[name] = spec, code
                     del sys.modules[name]
 
+    def find_name(self, file: Path) -> str:
+        """The name of a module by its file. Raises ValueError when no check imports it."""
+        for name, spec in self._specs.items():
+            if spec.origin == str(file):
+                return name
+        raise ValueError(f"no check imports {file}")
+
     def change(self, mutant: Mutant) -> None:
         """Put a mutant in the place of its module."""
-        name = next(name for name, spec in self._specs.items() if spec.origin == str(mutant.file))
-        self._codes[name] = compile(mutant.text, mutant.file, "exec")
+        self._codes[self.find_name(mutant.file)] = compile(mutant.text, mutant.file, "exec")
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> Any:  # noqa: ARG002
         spec = self._specs.get(fullname)
@@ -137,45 +143,56 @@ class _Snapshot(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def run(mutants: Sequence[Mutant], jobs: int) -> Iterator[Verdict]:
-    """Try mutants, several at a time; verdicts come as they are reached. Raises ValueError when no mutant is needed."""
+    """Try mutants, several at a time; verdicts come as they are reached.
+
+    Raises ValueError when the checks fail without a mutant, before the run or, because files have changed, after it.
+    """
     failed = find_first_to_fail()
     if failed is not None:
-        raise ValueError(f"not run: the {failed} fail on the code as it stands")
+        raise ValueError(f"not run: {failed} fail on the code as it stands")
     snapshot = _Snapshot()
     snapshot.take()
+    for file in {mutant.file for mutant in mutants}:
+        snapshot.find_name(file)
     sys.meta_path.insert(0, snapshot)
     gc.collect()
     gc.freeze()  # so that no fork copies the parent's memory by collecting it
-    running: dict[int, Mutant] = {}
-    for mutant in mutants:
+    running: dict[int, Mutant | None] = {}
+    for mutant in (*mutants, None):
         if len(running) == jobs:
-            yield _wait(running)
-        process = os.fork()
-        if process == 0:
-            _try(mutant, snapshot)
-        running[process] = mutant
+            yield from _wait(running)
+        running[_start(mutant, snapshot)] = mutant
     while running:
-        yield _wait(running)
+        yield from _wait(running)
 
 
-def _try(mutant: Mutant, snapshot: _Snapshot) -> None:
-    """In a fork: end it with an exit code that names what failed, or let the timer end it."""
+def _start(mutant: Mutant | None, snapshot: _Snapshot) -> int:
+    """Fork. The fork ends with an exit code that names what failed, or the timer ends it."""
+    process = os.fork()
+    if process:
+        return process
     exit_code = _FIRST_EXIT_CODE
     try:
         signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)
-        snapshot.change(mutant)
+        if mutant is not None:
+            snapshot.change(mutant)
         failed = find_first_to_fail()
         exit_code = 0 if failed is None else _FIRST_EXIT_CODE + list(CHECKS).index(failed)
     finally:
         os._exit(exit_code)
 
 
-def _wait(running: dict[int, Mutant]) -> Verdict:
+def _wait(running: dict[int, Mutant | None]) -> Iterator[Verdict]:
     process, status = os.wait()
     exit_code = os.waitstatus_to_exitcode(status)
-    if exit_code < 0:
-        return Verdict(running.pop(process), "timeout")
-    return Verdict(running.pop(process), list(CHECKS)[exit_code - _FIRST_EXIT_CODE] if exit_code else None)
+    mutant = running.pop(process)
+    if mutant is not None:
+        killed_by = (
+            None if exit_code == 0 else "timeout" if exit_code < 0 else list(CHECKS)[exit_code - _FIRST_EXIT_CODE]
+        )
+        yield Verdict(mutant, killed_by)
+    elif exit_code:
+        raise ValueError("the checks fail without a mutant now: files have changed during the run")
 
 
 def _read_listed() -> list[dict[str, str]]:
@@ -239,7 +256,11 @@ def main() -> int:
             mutants = [mutant for mutant in mutants if mutant.file in chosen]
         drawn = random.Random(seed).sample(mutants, min(options.count or len(mutants), len(mutants)))  # noqa: S311
         print(f"{len(drawn)} of {len(mutants)} mutants, --seed {seed}", flush=True)
-        verdicts = list(run(drawn, options.jobs))
+        verdicts = []
+        for verdict in run(drawn, options.jobs):
+            verdicts.append(verdict)
+            if sys.stderr.isatty():
+                print(f"\r{len(verdicts)}", end="\r", file=sys.stderr)
     except ValueError as error:
         print(error)
         return 2

@@ -1,6 +1,5 @@
 """Explanations: each field's origin, masked text and value; each finding's remedy; and nothing personal in clear."""
 
-import copy
 import json
 import time
 from collections.abc import Callable
@@ -164,9 +163,9 @@ def test_explaining_changes_nothing() -> None:
     """The event is the same afterwards, and explaining it again gives the same."""
     for file in CASES[::10]:
         event, destination = load(file)
-        before = copy.deepcopy(event)
+        before = repr(event)
         assert explain_event(event, destination) == explain_event(event, destination)
-        assert event == before
+        assert repr(event) == before
 
 
 # --- Where a value is from ---
@@ -304,7 +303,8 @@ def test_several_results_are_explained_one_by_one() -> None:
         ),
         ({"properties": {"revenue": 1, "products": [{"id": 1}], "num_items": 7}}, "property_overridden", None),
         ({"timestamp": "2026-11-21T13:00:00Z"}, "event_time_in_future", ("timestamp",)),
-        ({"properties": {"revenue": "abc"}}, "missing_value", ("properties.revenue",)),
+        ({"properties": {"revenue": "abc"}}, "invalid_value", ("properties.revenue",)),
+        ({"properties": {"revenue": "abc", "total": 5}}, "missing_value", ("properties.revenue",)),
         ({"properties": {"revenue": 1, "currency": "dollars"}}, "invalid_currency", ("properties.currency",)),
         ({"timestamp": "2026-11-01T00:00:00Z"}, "event_too_old", ("timestamp",)),
         ({"integrations": {"All": False}}, "integration_disabled", ("integrations.All",)),
@@ -383,7 +383,6 @@ def test_what_has_no_effect() -> None:
         ("em", "mary_smith@mail.example.co.uk", "m***@m***.uk"),
         ("ph", "442079460958", "+44 *** 958"),
         ("ph", "14012345678", "+1 *** 678"),
-        ("ph", "2079460958", "*** 958"),
         ("fn", "valéry", "v***"),
         ("ge", "f", "***"),
         ("country", "gb", "g***"),
@@ -393,6 +392,14 @@ def test_what_has_no_effect() -> None:
 def test_mask(key: str, text: str, masked: str) -> None:
     """The first letter, of an address of both parts, of a phone its country and last three digits."""
     assert mask(key, text) == masked
+
+
+def test_a_phone_number_without_a_country_shows_none() -> None:
+    """Digits that no country code is known for are not taken for one."""
+    (ph,) = [
+        each for each in explain(track(context={"traits": {"phone": "020 7946 0958"}})).fields if "ph" in each.field
+    ]
+    assert (ph.normalized, ph.value) == (("*** 958",), hash_value("2079460958"))
 
 
 def test_what_was_hashed_before_is_said_to_be() -> None:
@@ -441,7 +448,7 @@ def test_the_normalised_text_is_what_was_hashed() -> None:
 RARE_LETTERS = "jkqvwxyz"
 WORDS = st.text(RARE_LETTERS, min_size=7, max_size=12)
 DIGITS = st.text("0123456789", min_size=8, max_size=8)
-BIRTHDAYS = st.dates(date(1930, 1, 1), date(2020, 12, 31)).map(date.isoformat)
+BIRTHDAYS = st.dates(date(1930, 1, 1), date(1989, 12, 31)).map(date.isoformat)  # before the example in a fix
 
 
 @st.composite

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from signalpost.mapping.phone_numbers import (
     _find_with_library,
-    _recognize,
     find_bare_number,
     find_full_number,
     normalize_phone,
+    recognize_number,
 )
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
@@ -35,7 +35,7 @@ WRITTEN = EXAMPLES | DIGITS | WITH_CALLING_CODE
 @given(text=WRITTEN | st.from_regex(r"\+?[0-9(). -]{7,20}", fullmatch=True), country=st.none() | COUNTRIES)
 def test_what_is_recognised_is_what_the_library_says(text: str, country: str | None) -> None:
     """The short way either gives the library's number or leaves the answer to it."""
-    recognized = _recognize(text, country)
+    recognized = recognize_number(text, country)
     assert recognized is None or recognized == _find_with_library(text, country)
 
 

@@ -37,9 +37,12 @@ def _find_well_formed(
     in_properties = event.properties.get(name)
     if isinstance(in_properties, str) and form.fullmatch(in_properties):
         return in_properties
-    client_ids = event.context.get("clientIds")
+    context = event.context
+    if in_properties is None and name not in context and "clientIds" not in context:
+        return None
+    client_ids = context.get("clientIds")
     in_client_ids = client_ids.get(name) if isinstance(client_ids, dict) else None
-    for given in (in_properties, in_client_ids, event.context.get(name)):
+    for given in (in_properties, in_client_ids, context.get(name)):
         if given is None:
             continue
         text = given.strip() if isinstance(given, str) else ""

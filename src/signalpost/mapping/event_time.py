@@ -6,6 +6,8 @@ from math import floor
 from signalpost.mapping.findings import Findings
 from signalpost.model.segment_event import SegmentEvent
 
+_NO_TIME = timedelta(0)
+
 
 def build_event_time(event: SegmentEvent, max_age: timedelta, findings: Findings) -> int:
     """Seconds since 1970, rounded down; a time in the future becomes the time of receipt.
@@ -14,6 +16,8 @@ def build_event_time(event: SegmentEvent, max_age: timedelta, findings: Findings
     Source: Meta, "Server Event Parameters", event_time.
     """
     event_time = floor(event.timestamp.timestamp())
+    if _NO_TIME <= event.received_at - event.timestamp <= max_age:
+        return event_time  # the ordinary case; the others are told apart in whole seconds
     received_at = floor(event.received_at.timestamp())
     if event_time > received_at:
         findings.warn("event_time_in_future")

@@ -206,7 +206,8 @@ def _mask_by_hash(texts: Iterable[str], keys: Sequence[str], surroundings: Surro
             for key in keys:
                 normalized = NORMALIZERS[key](part, surroundings)
                 if normalized is not None:
-                    masked.setdefault(hash_value(normalized), mask(key, normalized))
+                    is_full = key == "ph" and find_full_number(part, surroundings.phone_country) == normalized
+                    masked.setdefault(hash_value(normalized), mask(key, normalized, has_country_code=is_full))
     return masked
 
 
@@ -216,23 +217,19 @@ _MASK = "***"
 _FEWEST_CHARACTERS = 2
 
 
-def mask(key: str, normalized: str) -> str:
+def mask(key: str, normalized: str, *, has_country_code: bool = True) -> str:
     """Show enough of a normalised text to recognise one's own, and too little to learn another's.
 
     "jo@example.com" becomes "j***@e***.com", "442079460958" "+44 *** 958", "london" "l***". Of a single letter
     nothing is shown.
     """
     if key == "ph":
-        return _mask_phone(normalized)
+        code = _find_country_code(normalized) if has_country_code else None
+        return f"+{code} {_MASK} {normalized[-3:]}" if code else f"{_MASK} {normalized[-3:]}"
     local, at, domain = normalized.rpartition("@")
     if at and local and domain:
         return f"{local[0]}{_MASK}@{domain[0]}{_MASK}.{domain.rpartition('.')[2]}"
     return f"{normalized[0]}{_MASK}" if len(normalized) >= _FEWEST_CHARACTERS else _MASK
-
-
-def _mask_phone(digits: str) -> str:
-    code = _find_country_code(digits) if find_full_number(f"+{digits}", None) == digits else None
-    return f"+{code} {_MASK} {digits[-3:]}" if code else f"{_MASK} {digits[-3:]}"
 
 
 def _find_country_code(digits: str) -> str | None:

@@ -17,6 +17,7 @@ from signalpost.mapping.normalize import (
     find_sha256,
     hash_text,
     hash_value,
+    is_plain_email,
     is_unsupported_hash,
     normalize_birthday,
     normalize_email,
@@ -25,8 +26,14 @@ from signalpost.mapping.normalize import (
     normalize_name,
     read_text,
 )
-from signalpost.mapping.phone_numbers import find_bare_number, find_full_number
-from signalpost.mapping.places import normalize_city, normalize_country, normalize_postal_code, normalize_state
+from signalpost.mapping.phone_numbers import find_bare_number, find_full_number, recognize_number
+from signalpost.mapping.places import (
+    is_plain_zip,
+    normalize_city,
+    normalize_country,
+    normalize_postal_code,
+    normalize_state,
+)
 from signalpost.model.results import WarningCode
 from signalpost.model.segment_event import JsonObject
 from signalpost.model.server_event import HashedValues
@@ -95,10 +102,15 @@ def _remembering_with_country(normalize: Callable[[str, str | None], str | None]
 
 
 def _hash_email(text: str, _: Surroundings) -> str | None:
+    if is_plain_email(text):
+        return hash_value(text)
     return hash_text(text, normalize_email)
 
 
 def _hash_phone(text: str, surroundings: Surroundings) -> str | None:
+    number = recognize_number(text, surroundings.phone_country)
+    if number is not None:
+        return hash_value(number)
     return hash_text(text, _normalize_phone, surroundings)
 
 
@@ -128,6 +140,15 @@ def _keep_external_id(text: str, surroundings: Surroundings) -> str | None:
     return find_sha256(text) or normalize_external_id(text)
 
 
+_remember_postal_code = _remembering_with_country(normalize_postal_code)
+
+
+def _hash_postal_code(text: str, surroundings: Surroundings) -> str | None:
+    if is_plain_zip(text, surroundings.country):  # too many to be worth remembering
+        return hash_value(text)
+    return _remember_postal_code(text, surroundings)
+
+
 def _hash_birthday(text: str, surroundings: Surroundings) -> str | None:
     return hash_text(text, _normalize_birthday, surroundings)
 
@@ -148,7 +169,7 @@ MATCH_KEYS = (
     MatchKey(
         "zp",
         "postalCode",
-        _remembering_with_country(normalize_postal_code),
+        _hash_postal_code,
         "invalid_postal_code",
         ("postal_code", "zip"),
         is_in_address=True,

@@ -125,10 +125,16 @@ def _is_letter_or_mark(character: str) -> bool:
 
 
 _EMAIL_CHARACTERS = 254
+_PLAIN_EMAIL = re.compile(r"[a-z0-9._+-]{1,64}@(?:[a-z0-9]{1,30}(?:-[a-z0-9]{1,30})?\.){1,3}[a-z]{2,24}")
 _LOCAL_PART = r'[^\s@"(),:;<>\[\]\\]+'
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _ASCII_EMAIL = re.compile(rf"{_LOCAL_PART}@(?:{_LABEL}\.)+(?!\d+\Z)[a-z0-9][a-z0-9-]*[a-z0-9]")
 _ANY_EMAIL = re.compile(rf"{_LOCAL_PART}@([^\s@]+)")
+
+
+def is_plain_email(text: str) -> bool:
+    """Tell whether the text is an address that `normalize_email` would leave as it is, as nearly all are."""
+    return _PLAIN_EMAIL.fullmatch(text) is not None
 
 
 def normalize_email(text: str) -> str | None:
@@ -210,7 +216,9 @@ def normalize_birthday(text: str, *, day_first: bool, today: date) -> str | None
     Source: Meta, "Customer Information Parameters", db.
     """
     try:
-        birthday = date.fromisoformat(text) if _ISO_DATE.fullmatch(text) else _read_date(text, day_first=day_first)
+        if _ISO_DATE.fullmatch(text):
+            return text.replace("-", "") if _FIRST_BIRTHDAY <= date.fromisoformat(text) <= today else None
+        birthday = _read_date(text, day_first=day_first)
     except ValueError:  # such as 30 February
         return None
     if birthday is None or not _FIRST_BIRTHDAY <= birthday <= today:

@@ -36,7 +36,7 @@ def find_full_number(text: str, country: str | None) -> str | None:
     None when no country code can be known, and for letters (vanity numbers too), one digit repeated, and what is no
     possible number. An extension is cut off.
     """
-    return _recognize(text, country) or _find_with_library(text, country)
+    return recognize_number(text, country) or _find_with_library(text, country)
 
 
 def find_bare_number(text: str) -> str | None:
@@ -47,8 +47,8 @@ def find_bare_number(text: str) -> str | None:
     return kept if is_number else None
 
 
-def _recognize(text: str, country: str | None) -> str | None:
-    """Read a number that the library would leave as it is; None when it has to be asked."""
+def recognize_number(text: str, country: str | None) -> str | None:
+    """Return what `find_full_number` does, for the many numbers that need no library; None when it has to be asked."""
     found = _PLAIN.fullmatch(text.translate(_PUNCTUATION))
     if found is None:
         return None

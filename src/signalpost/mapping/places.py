@@ -236,14 +236,19 @@ def normalize_city(text: str) -> str | None:
 _ZIP_DIGITS = 5
 
 
+def is_plain_zip(text: str, country: str | None) -> bool:
+    """Tell whether the text is five digits in the US, as nearly every ZIP is written."""
+    return country == "us" and len(text) == _ZIP_DIGITS and text.isascii() and text.isdecimal()
+
+
 def normalize_postal_code(text: str, country: str | None) -> str | None:
     """Return a postal code in lower case without spaces and dashes: "SW1A 1AA" becomes "sw1a1aa"; a US ZIP+4 its ZIP.
 
     country: ISO alpha-2, lower case; None when unknown, and then nine digits are a ZIP+4.
     None for a leading dash, for no digit at all, for under 2 or over 10 characters, and for what no US ZIP can be.
     """
-    if country == "us" and len(text) == _ZIP_DIGITS and text.isascii() and text.isdecimal():
-        return text  # as nearly every ZIP is written
+    if is_plain_zip(text, country):
+        return text
     written = write_digits_in_ascii(text).lower()
     if not written or category(written[0]) == "Pd":
         return None

@@ -98,15 +98,19 @@ def _list_present(user_data: UserData) -> set[str]:
     return {key for key in UserData.__struct_fields__ if getattr(user_data, key)}
 
 
+_MATCH_KEY_ROWS = tuple((row.key, row.name, row.hash_text, row) for row in MATCH_KEYS)
+"""The same rows with what every event needs at hand."""
+
+
 def _hash_match_keys(event: SegmentEvent, options: MatchOptions, findings: Findings) -> dict[str, HashedValues]:
     """Return em to external_id, those that are there. An address that is no object has no fields."""
     traits = _find_object(event.context, "traits")
     address = _find_object(traits, "address")
     surroundings = _describe_surroundings(event, address, options, findings)
     hashed: dict[str, HashedValues] = {}
-    for match_key in MATCH_KEYS:
+    for key, name, hash_trait, match_key in _MATCH_KEY_ROWS:
         place = address if match_key.is_in_address else traits
-        given = place.get(match_key.name)
+        given = place.get(name)
         if given is None:
             given = find_substitute(match_key, place)
             if given is None:
@@ -114,11 +118,11 @@ def _hash_match_keys(event: SegmentEvent, options: MatchOptions, findings: Findi
         # A good text is what nearly every trait is; everything else takes the longer way.
         values: HashedValues | None = None
         if isinstance(given, str):
-            values = match_key.hash_text(given, surroundings)
+            values = hash_trait(given, surroundings)
         if values is None:
             values = hash_given(given, match_key, surroundings)
         if values is not None:
-            hashed[match_key.key] = values
+            hashed[key] = values
     external_id = _find_external_id(event, options, surroundings)
     if external_id is not None:
         hashed["external_id"] = external_id
