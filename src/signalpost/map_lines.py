@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from signalpost.mapping.mapper import map_event
 from signalpost.model.errors import ConfigError
 from signalpost.model.ids import DestinationId
 from signalpost.model.results import Discarded, Mapped, MappingResult
-from signalpost.model.segment_event import InvalidCall, RequestContext, parse_call
+from signalpost.model.segment_event import InvalidCall, RequestContext, SegmentEvent, parse_call
 
 
 class NotJson(msgspec.Struct, frozen=True):
@@ -53,7 +54,13 @@ def read_destination(slug: str, settings: Path | None) -> Destination:
 def map_lines(
     lines: Iterable[bytes], destination: Destination, received_at: datetime
 ) -> Iterator[MappedLine | NotJson]:
-    """Map each line as if it had been received at `received_at`; empty lines are skipped.
+    """Map each line as if it had been received at `received_at`."""
+    for event in read_lines(lines, received_at):
+        yield event if isinstance(event, NotJson) else MappedLine(msgspec.json.encode(_map_event(event, destination)))
+
+
+def read_lines(lines: Iterable[bytes], received_at: datetime) -> Iterator[SegmentEvent | InvalidCall | NotJson]:
+    """Each line as the gateway would read it if it came at `received_at`; empty lines are skipped.
 
     A call without a messageId gets a digest of its line, so that the same file gives the same output.
     """
@@ -64,17 +71,21 @@ def map_lines(
         if isinstance(call, RequestFault):
             yield NotJson(line_number, f"line {line_number}{call.message.removeprefix('body')}")
             continue
-        digest = hashlib.sha256(line.strip()).hexdigest()[:32]
-        yield MappedLine(msgspec.json.encode(_map_call(call, destination, received_at, f"line-{digest}")))
+        message_id = f"line-{hashlib.sha256(line.strip()).hexdigest()[:32]}"
+        request = RequestContext(received_at=received_at, new_message_id=partial(str, message_id))
+        yield call if isinstance(call, InvalidCall) else parse_call(call, request)
 
 
-def _map_call(call: object, destination: Destination, received_at: datetime, message_id: str) -> dict[str, object]:
-    request = RequestContext(received_at=received_at, new_message_id=lambda: message_id)
-    event = call if isinstance(call, InvalidCall) else parse_call(call, request)
+def _map_event(event: SegmentEvent | InvalidCall, destination: Destination) -> dict[str, object]:
     if isinstance(event, InvalidCall):
-        return {"message_id": None, "error": {"code": event.code, "message": event.message}}
+        return describe_invalid_call(event)
     results = [describe_result(result) for result in map_event(event, destination)]
     return {"message_id": event.message_id, "results": results}
+
+
+def describe_invalid_call(call: InvalidCall) -> dict[str, object]:
+    """A call that the gateway would refuse, as the command line prints it."""
+    return {"message_id": None, "error": {"code": call.code, "message": call.message}}
 
 
 def describe_result(result: MappingResult) -> dict[str, object]:

@@ -109,3 +109,27 @@ def test_a_reader_that_stops_early(tmp_path: Path) -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_an_explanation_for_people(tmp_path: Path) -> None:
+    """With --explain each field stands beside where it came from, personal data only masked or hashed."""
+    call = {**ORDER, "context": {"traits": {"email": "jo.bloggs@example.com"}}}
+    ended = run("map", *ARGUMENTS, "--explain", folder=tmp_path, given=json.dumps(call).encode())
+    text = ended.stdout.decode()
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert "context.traits.email" in text
+    assert "properties.revenue" in text
+    assert "missing_event_source_url" in text
+    assert "jo.bloggs" not in text
+
+
+def test_an_explanation_for_machines(tmp_path: Path) -> None:
+    """With --json as well it is one object a call, an invalid one too; a line that is no JSON still fails."""
+    text = "\n".join([json.dumps(ORDER), json.dumps({**ORDER, "userId": None}), "{"]).encode()
+    ended = run("map", *ARGUMENTS, "--explain", "--json", folder=tmp_path, given=text)
+    explained, invalid = lines_of(ended.stdout)
+    assert ended.returncode == 1
+    assert b"line 3" in ended.stderr
+    fields = {field["field"]: field for field in explained["explanations"][0]["fields"]}
+    assert fields["custom_data.value"]["from"] == ["properties.revenue"]
+    assert invalid["error"]["code"] == "no_user_anon_id"
