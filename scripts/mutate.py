@@ -6,7 +6,7 @@ Each mutant (scripts/mutants.py) lives in a fork of one warm process: everything
 once, so that a fork only imports the package again, with the changed module in it, and calls the tests of CHECKS as
 plain functions until one fails. Mutants that cannot change a result, or should not be tested, are listed with their
 reasons in scripts/mutation_survivors.toml and are never drawn.
-Exit codes: 0 enough were killed, 1 too few, 2 the tests fail on the code as it stands or the list names no mutant.
+Exit codes: 0 enough were killed, 1 too few, 2 the tests fail on the code as it stands.
 """
 
 import argparse
@@ -201,7 +201,7 @@ def _read_listed() -> list[dict[str, str]]:
 
 
 def leave_out_listed(mutants: Iterable[Mutant]) -> list[Mutant]:
-    """The mutants that are worth trying. Raises ValueError for an entry of the list that means no mutant any more."""
+    """The mutants that are worth trying; entries of the list that mean none any more are named."""
     entries = [(entry, {name: entry[name] for name in entry if name != "reason"}) for entry in _read_listed()]
     used: set[int] = set()
     kept = []
@@ -217,9 +217,9 @@ def leave_out_listed(mutants: Iterable[Mutant]) -> list[Mutant]:
         used |= meant
         if not meant:
             kept.append(mutant)
-    stale = [entry for index, (entry, _) in enumerate(entries) if index not in used]
-    if stale:
-        raise ValueError("\n".join(f"{LISTED.name} means no mutant: {entry}" for entry in stale))
+    for index, (entry, _) in enumerate(entries):
+        if index not in used:
+            print(f"{LISTED.name} means no mutant any more: {entry}")
     return kept
 
 

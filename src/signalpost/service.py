@@ -45,14 +45,17 @@ def _now() -> datetime:
 
 
 @dataclass(slots=True)
-class Draining:
-    """Whether the gateway is on its way down."""
+class Readiness:
+    """Whether calls can be taken. Meta being down is no reason not to."""
 
+    queue: SqliteQueue
     is_draining: bool = False
 
     def find_unreadiness(self) -> str | None:
         """Why calls are not taken now, or None."""
-        return "draining" if self.is_draining else None
+        if self.is_draining:
+            return "draining"
+        return None if self.queue.is_alive else "queue_unavailable"
 
 
 class Service:
@@ -100,7 +103,7 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
     """
     destinations = build_destinations(config, folder)
     catalog = Catalog(build_sources(config, destinations), destinations, config.meta.api_version)
-    telemetry, history, draining = Telemetry(), History(), Draining()
+    telemetry, history = Telemetry(), History()
     async with AsyncExitStack() as stack:
         data_folder = stack.enter_context(DataFolder(config.server.data_dir))
         server = config.server
@@ -108,6 +111,7 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
         console_socket = stack.enter_context(bind(server.console_host, server.console_port, "server.console_port"))
         queue = SqliteQueue.open(data_folder.path, now=_now, on_trouble=telemetry.queue_unavailable)
         stack.push_async_callback(queue.close)
+        readiness = Readiness(queue)
         meta = await stack.enter_async_context(MetaClient(config.meta.base_url))
         delivery = DeliveryParts(
             queue=queue,
@@ -126,12 +130,12 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
         stack.callback(pruning.cancel)
 
         version = importlib.metadata.version("signalpost")
-        parts = ConsoleParts(version, queue, catalog, telemetry, draining.find_unreadiness)
+        parts = ConsoleParts(version, queue, catalog, telemetry, readiness.find_unreadiness)
         console = Listener(build_console_app(parts), console_socket)
         await console.start()
         stack.push_async_callback(console.stop)
         limits = Limits(**config.limits.model_dump())
-        api = TrackingApi(catalog, Intake(queue, history, telemetry), limits, telemetry, draining.find_unreadiness)
+        api = TrackingApi(catalog, Intake(queue, history, telemetry), limits, telemetry, readiness.find_unreadiness)
         tracking = Listener(build_tracking_app(api), tracking_socket)
         await tracking.start()
         stack.push_async_callback(tracking.stop)
@@ -139,7 +143,7 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
         try:
             yield service
         finally:
-            draining.is_draining = True
+            readiness.is_draining = True
 
 
 _WARM_UP_CALL = {

@@ -4,6 +4,7 @@ Labels come from closed sets: never a user, a messageId or free text. Log lines 
 data.
 """
 
+import traceback
 from datetime import datetime
 from typing import Final
 
@@ -61,6 +62,11 @@ class Telemetry:
     def request_refused(self, status: int, code: str) -> None:
         """A whole request was refused."""
         self._requests_refused.labels(str(status), code).inc()
+
+    def request_failed(self, error: Exception) -> None:
+        """A fault of ours; its type and place only, since the text of an exception may quote the call."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        self._log.error("request_failed", error=type(error).__name__, place=f"{place.name}:{place.lineno}")
 
     def mapping_failed(self, destination: DestinationId, error: Exception) -> None:
         """A fault of ours; the type only, since the text of an exception may quote the event."""

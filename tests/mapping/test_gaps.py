@@ -16,6 +16,7 @@ from signalpost.mapping.findings import Findings
 from signalpost.mapping.normalize import (
     hash_value,
     is_unsupported_hash,
+    keep_letters_and_marks,
     normalize_birthday,
     normalize_email,
     normalize_gender,
@@ -84,6 +85,23 @@ def test_blanks_around_a_number_are_no_formatting(given: str) -> None:
     assert "value_coerced" not in warnings
 
 
+@pytest.mark.parametrize("properties", [{"action_source": "", "actionSource": ""}, {"actionSource": ""}])
+def test_an_empty_action_source_is_none(properties: dict[str, Any]) -> None:
+    """In either spelling."""
+    event = make_event(user_id="u1", properties=properties)
+    (result,) = signalpost.map_event(event, signalpost.build_destination(CAPI, {"pixel_id": "1234567890"}))
+    assert isinstance(result, signalpost.Mapped)
+    assert result.server_event.action_source == "website"
+
+
+def test_a_caret_is_part_of_an_address() -> None:
+    """An e-mail address in a query is hashed as a whole."""
+    link = "https://shop.example/?mail=a^b@ex.com"
+    sent, warnings = map_for(CAPI, {"pixel_id": "1234567890"}, make_event(user_id="u1", properties={"link": link}))
+    assert sent["link"] == link.replace("a^b@ex.com", hash_value("a^b@ex.com"))
+    assert "pii_in_properties" in warnings
+
+
 # --- Click ids ---
 
 
@@ -114,6 +132,7 @@ def test_the_click_id_of_the_properties_comes_first() -> None:
         ("a@a.9za", "a@a.9za"), ("a@b.a9", "a@b.a9"), ("a@b.az", "a@b.az"), ("a@a-9-a.co", "a@a-9-a.co"),
         ("a@b.99", None), ("a@b.9", None), ("a@-b.co", None), ("a@b-.co", None), ("a@.co", None), ("a@b..co", None),
         ("[a@b.co", None), ("a]@b.co", None), ("a\\@b.co", None), ("a@", None), ("ä@", None), ("ä@b.co", "ä@b.co"),
+        ("a^b@c.co", "a^b@c.co"),
         ("ä@b-.co", None), ("ä@-b.co", None), ("ä@b-c.co", "ä@b-c.co"), ("ä@-.co", None), ("ä@b.a9", "ä@b.a9"),
         ("ä@9.co", "ä@9.co"), ("ä@ab-a.co", "ä@ab-a.co"), ("ä@a-a.co", "ä@a-a.co"), ("ä@b.9a", "ä@b.9a"),
         ("ä@b.co-", None),
@@ -131,6 +150,12 @@ def test_addresses(text: str, address: str | None) -> None:
 def test_what_is_no_junk(text: str, kept: str) -> None:
     """Every letter and digit stays; control characters and soft hyphens go, beside accents too."""
     assert remove_junk(text) == kept
+
+
+@pytest.mark.parametrize(("text", "kept"), [("A-Z9", "AZ"), ("a.z", "az"), ("\u00e9-A'9", "\u00e9A")])
+def test_what_letters_are(text: str, kept: str) -> None:
+    """Every letter stays, and nothing else."""
+    assert keep_letters_and_marks(text) == kept
 
 
 @pytest.mark.parametrize("digits", [32, 40, 128])
@@ -170,6 +195,10 @@ def test_every_word_for_a_gender(letter: str, word: str) -> None:
         ("3/4/1999 ( dd/mm )", False, "19990403"), ("3/4/1999 (mm/dd)", True, "19990304"),
         ("3/4/1999 (MM/DD)", True, "19990304"), ("3/4/1999 ()", True, "19990403"), ("3/4/1999 (us)", True, "19990403"),
         ("(3/4/1999)", False, None),
+        ("199999", False, None),
+        ("1999109", False, None),
+        ("19990909", False, "19990909"),
+        (" 1999-09-09\n", False, "19990909"),
     ],
 )  # fmt: skip
 def test_birthdays(text: str, day_first: bool, read: str | None) -> None:
@@ -209,6 +238,8 @@ def test_phone_numbers_the_long_way(vector: dict[str, Any]) -> None:
         ("0 (650) 555-1212", "us", "16505551212"),
         ("+44 20 7946 0958 x12-34", None, None),
         ("+44 20 7946 0958 x12 34", None, None),
+        ("+44 20 7946 x12 0958", None, None),
+        ("0044 718 542 611", "us", "44718542611"),
         ("+44 20 7946 0958 EXT 12", None, "442079460958"),
         ("+44 20 7946 0958 x12345678", None, None),
         ("+44 20 7946 0958 x", None, "442079460958"),
@@ -222,6 +253,12 @@ def test_phone_numbers_the_long_way(vector: dict[str, Any]) -> None:
 def test_full_numbers(text: str, country: str | None, digits: str | None) -> None:
     """Zeros in front, readings by country or by the world, extensions, and texts of up to 250 characters."""
     assert find_full_number(text, country) == digits
+
+
+@pytest.mark.parametrize(("text", "digits"), [("6011234567", "16011234567"), ("4011234567", "14011234567")])
+def test_what_is_only_possible_belongs_to_the_country(text: str, digits: str) -> None:
+    """Digits that are no valid number anywhere are read as the country's own, if they are possible there."""
+    assert _find_with_library(text, "us") == digits
 
 
 @pytest.mark.parametrize(
@@ -337,11 +374,18 @@ def test_postal_code_comes_before_zip() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "sent"), [("properties.id", "user42"), ("context.traits.id", hash_value("user42")), (None, "u-7")]
+    ("field", "sent"),
+    [
+        ("properties.id", "user42"),
+        ("context.traits.id", hash_value("user42")),
+        ("traits.id", hash_value("user42")),
+        (None, "u-7"),
+    ],
 )
 def test_an_id_in_clear(field: str | None, sent: str) -> None:
     """Only an id that lies below the traits is hashed in spite of the setting."""
-    event = make_event(user_id="U-7", properties={"id": "User 42"}, context={"traits": {"id": "User 42"}})
+    given = {"id": "User 42"}
+    event = make_event(user_id="U-7", properties=given, traits=given, context={"traits": given})
     options = MatchOptions(external_id_field=field, hash_external_id=False)
     assert build_user_data(event, options, Findings()).external_id == sent
 

@@ -7,7 +7,6 @@ never succeed; trouble that passes, or is ours, is 503 with Retry-After. Source:
 import asyncio
 import base64
 import random
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,7 +14,6 @@ from functools import partial
 from typing import cast
 
 import msgspec
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -105,7 +103,7 @@ class TrackingApi:
         except QueueUnavailable:
             return self._refuse(_NOT_STORED)
         except Exception as error:  # noqa: BLE001 - a fault of ours: the client must keep the calls, so never 500
-            _log_fault(error)
+            self._telemetry.request_failed(error)
             return self._refuse(_NOT_STORED)
 
     async def discard(self, request: Request) -> Response:
@@ -234,14 +232,6 @@ def _route(name: str, receive: Callable[[Request], Awaitable[Response]]) -> list
 def _respond(status: int, body: object, headers: Mapping[str, str] = HEADERS) -> Response:
     request_id = {"X-Request-Id": new_message_id()}
     return Response(msgspec.json.encode(body), status, {**headers, **request_id}, "application/json")
-
-
-def _log_fault(error: Exception) -> None:
-    """Where it happened and of what type; the text of an exception may quote the call."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    structlog.get_logger("signalpost").error(
-        "request_failed", error=type(error).__name__, place=f"{place.name}:{place.lineno}"
-    )
 
 
 def _refuse_other_keys(decoded: DecodedBatch, key: str) -> list[object]:

@@ -1,0 +1,64 @@
+"""The parts put together: ready while calls can be stored, and not a moment longer."""
+
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from signalpost.config import Config
+from signalpost.queue.sqlite import SqliteQueue
+from signalpost.service import Readiness, running_service
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    server = {"host": "127.0.0.1", "port": 0, "console_port": 0, "data_dir": tmp_path / "data"}
+    return Config.model_validate({"server": server})
+
+
+async def test_readiness_follows_the_queue(tmp_path: Path) -> None:
+    """Ready while the queue can write; draining comes before everything else."""
+    queue = SqliteQueue.open(tmp_path)
+    readiness = Readiness(queue)
+    assert readiness.find_unreadiness() is None
+    await queue.close()
+    assert readiness.find_unreadiness() == "queue_unavailable"
+    readiness.is_draining = True
+    assert readiness.find_unreadiness() == "draining"
+
+
+async def test_both_ports_tell_that_calls_are_taken(config: Config) -> None:
+    """Health and readiness answer on either port; what durability rests on is told on the console's alone."""
+    async with running_service(config) as service, aiohttp.ClientSession() as session:
+        for url in (service.tracking_url, service.console_url):
+            async with session.get(f"{url}/readyz") as response:
+                body = await response.json()
+                assert (response.status, body["status"]) == (200, "ready")
+                assert ("durability" in body) == (url == service.console_url)
+            async with session.get(f"{url}/healthz") as response:
+                assert response.status == 200
+
+
+async def test_the_console_port_has_no_tracking_routes_and_the_reverse(config: Config) -> None:
+    """No route but health is on both ports."""
+    async with running_service(config) as service, aiohttp.ClientSession() as session:
+        async with session.post(f"{service.console_url}/v1/track", data=b"{}") as response:
+            assert response.status == 404
+        for path in ("/metrics", "/api/ledger", "/openapi.json"):
+            async with session.get(f"{service.tracking_url}{path}") as response:
+                assert response.status == 404
+            async with session.get(f"{service.console_url}{path}") as response:
+                assert response.status == 200
+
+
+async def test_a_changed_file_takes_effect_without_a_restart(config: Config, tmp_path: Path) -> None:
+    """After a reload a new source's key is known, and its destination has a worker."""
+    destination = {"name": "pixel", "type": "facebook-conversions-api", "pixel_id": "1234567890"}
+    source = {"name": "shop", "write_keys": ["wk_shop_0123456789abcdef"], "destinations": ["pixel"]}
+    changed = Config.model_validate({"sources": [source], "destinations": [destination]})
+    async with running_service(config) as service:
+        assert service.catalog.find_source("wk_shop_0123456789abcdef") is None
+        service.reload(changed, tmp_path)
+        found = service.catalog.find_source("wk_shop_0123456789abcdef")
+        assert found is not None
+        assert [each.name for each in found.destinations] == ["pixel"]
