@@ -239,6 +239,7 @@ class _Finder:
 
 def _list_children(node: ast.AST) -> Iterator[ast.AST]:
     """The parts of a node on which results depend."""
+    children: list[ast.AST]
     match node:
         case ast.Module() | ast.ClassDef():
             children = list(node.body)

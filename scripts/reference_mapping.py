@@ -122,9 +122,12 @@ def _describe_value() -> Iterator[str]:
         f"The value is `{first}`; without it {' or '.join(f'`{name}`' for name in others)}, with a warning. Some "
         f"events take it from one property alone, which {_label(CAPI, 'value_field')} names:"
     )
-    named = {CAPI.slug: conversions_api.VALUE_FIELD_EVENTS, OFFLINE.slug: offline_conversions.VALUE_FIELD_EVENTS}
-    words = {None: f"`{first}`", "optional": "that property", "expected": "that property; a warning without it"}
-    words[True] = words["expected"]
+    named: Mapping[str, EventTable[Any]] = {
+        CAPI.slug: conversions_api.VALUE_FIELD_EVENTS,
+        OFFLINE.slug: offline_conversions.VALUE_FIELD_EVENTS,
+    }
+    warned = "that property; a warning without it"
+    words: Mapping[Any, str] = {None: f"`{first}`", "optional": "that property", "expected": warned, True: warned}
     rows = (
         (name, *(words[table.find(name)] for table in named.values()))
         for name in dict.fromkeys(name for table in named.values() for name in _rows_of(table))
@@ -162,13 +165,13 @@ def _describe_contents() -> Iterator[str]:
         (OFFLINE, "Product List Viewed", {"category": "Games", "products": [{"id": 7}]}),
     ]
     keys = ("content_ids", "contents", "content_type", "num_items")
-    rows = []
+    shown = []
     for to, event, properties in samples:
         settings = {"content_types": {"cars": "vehicle"}} if to is CAPI else {}
         custom_data = _map_sample(properties, settings, to=to, event=event)["custom_data"]
         sent = (f"`{json.dumps(custom_data[key])}`" if key in custom_data else "" for key in keys)
-        rows.append((to.slug, event, f"`{json.dumps(properties)}`", *sent))
-    yield from write_table(("destination type", "event", "properties", *(f"`{key}`" for key in keys)), rows)
+        shown.append((to.slug, event, f"`{json.dumps(properties)}`", *sent))
+    yield from write_table(("destination type", "event", "properties", *(f"`{key}`" for key in keys)), shown)
 
 
 def _describe_match_keys() -> Iterator[str]:
@@ -260,7 +263,7 @@ def _find_changes(properties: JsonObject) -> list[str]:
 
 
 def _flatten(sent: dict[str, Any]) -> dict[str, Any]:
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in sent.items():
         below = value.items() if name in {"user_data", "custom_data"} else ()
         flat |= {f"{name}.{key}": kept for key, kept in below} if below else {name: value}

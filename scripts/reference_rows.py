@@ -44,11 +44,12 @@ def _find_golden_cases() -> dict[str, list[Path]]:
 def _find_tests() -> dict[str, list[str]]:
     """Row -> its tests: the table, those marked with `@covers`, and what is looked after elsewhere."""
     tests = defaultdict(list, {row.id: ["test_row"] for row in test_rows.ROWS})
-    for function in ast.parse(TESTS.read_text(encoding="utf-8")).body:
-        for mark in getattr(function, "decorator_list", ()):
+    body = ast.parse(TESTS.read_text(encoding="utf-8")).body
+    for function in (each for each in body if isinstance(each, ast.FunctionDef)):
+        for mark in function.decorator_list:
             if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "covers":
-                for row in mark.args:
-                    tests[ast.literal_eval(row)].append(function.name)
+                for row in map(ast.literal_eval, mark.args):
+                    tests[row].append(function.name)
     for row, place in test_rows.ELSEWHERE.items():
         tests[row].append(place)
     return tests

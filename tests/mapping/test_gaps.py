@@ -2,7 +2,7 @@
 and every word of the tables, written down a second time.
 """
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pycountry
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 import signalpost
 from signalpost.mapping.amounts import read_number, read_quantity
 from signalpost.mapping.click_ids import find_fbc, find_fbp
+from signalpost.mapping.event_time import build_event_time
 from signalpost.mapping.findings import Findings
 from signalpost.mapping.normalize import (
     hash_value,
@@ -53,7 +54,7 @@ def warnings_of(findings: Findings) -> tuple[WarningCode, ...]:
     return findings.conclude(DatasetId("1"), ServerEvent("Seen", 0, "m-1", "website")).warnings
 
 
-# --- Numbers ---
+# --- Numbers and times ---
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,29 @@ def test_blanks_around_a_number_are_no_formatting(given: str) -> None:
     sent, warnings = map_for(CAPI, {"pixel_id": "1234567890"}, make_event(user_id="u1", properties={"revenue": given}))
     assert sent["value"] == 19.5
     assert "value_coerced" not in warnings
+
+
+@pytest.mark.parametrize(
+    ("happened_at", "received_at", "seconds", "finding"),
+    [
+        ("2026-11-14T12:00:00.000", "2026-11-21T12:00:00.000", 1794657600, None),
+        ("2026-11-14T12:00:00.100", "2026-11-21T12:00:00.900", 1794657600, None),
+        ("2026-11-14T11:59:59.900", "2026-11-21T12:00:00.100", 1794657599, "event_too_old"),
+        ("2026-11-21T12:00:00.900", "2026-11-21T12:00:00.100", 1795262400, None),
+        ("2026-11-21T12:00:01.000", "2026-11-21T12:00:00.900", 1795262400, "event_time_in_future"),
+    ],
+)
+def test_ages_are_compared_in_whole_seconds(
+    happened_at: str, received_at: str, seconds: int, finding: str | None
+) -> None:
+    """Less than a second makes nothing too old, nor puts it in the future."""
+    timestamp, received = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (happened_at, received_at))
+    findings = Findings()
+    event = make_event(timestamp=timestamp, received_at=received)
+    assert build_event_time(event, timedelta(days=7), findings) == seconds
+    result = findings.conclude(DatasetId("1"), ServerEvent("Seen", 0, "m-1", "website"))
+    found = (result.reason,) if isinstance(result, signalpost.Discarded) else result.warnings
+    assert found == (() if finding is None else (finding,))
 
 
 @pytest.mark.parametrize("properties", [{"action_source": "", "actionSource": ""}, {"actionSource": ""}])
@@ -195,6 +219,9 @@ def test_every_word_for_a_gender(letter: str, word: str) -> None:
         ("3/4/1999 ( dd/mm )", False, "19990403"), ("3/4/1999 (mm/dd)", True, "19990304"),
         ("3/4/1999 (MM/DD)", True, "19990304"), ("3/4/1999 ()", True, "19990403"), ("3/4/1999 (us)", True, "19990403"),
         ("(3/4/1999)", False, None),
+        ("1900/01/01", False, "19000101"),
+        ("2026/11/21", False, "20261121"),
+        ("2026/11/22", False, None),
         ("199999", False, None),
         ("1999109", False, None),
         ("19990909", False, "19990909"),
