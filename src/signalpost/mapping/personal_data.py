@@ -56,8 +56,9 @@ def clean_value(value: object, rule: Rule, findings: Findings) -> object:
 
 
 def _clean_text(text: str, rule: Rule, findings: Findings) -> object:
-    if "?" in text:  # the address of a page, such as analytics.js adds to page calls
-        cleaned = _hash_emails_in_query(text, findings)
+    if "?" in text:  # the address of a page, such as analytics.js adds to page calls, or of a mail to write
+        address, mark, query = text.partition("?")
+        cleaned = _hash_emails_in_words(address, findings) + mark + _hash_emails_in_query(query, findings)
         return text if rule == "send" else cleaned
     return text if normalize_email(text) is None else _apply(rule, "email", text, findings)
 
@@ -80,7 +81,10 @@ def build_event_source_url(url: object, findings: Findings) -> str | None:
     """The address of the page; an e-mail address in its query is replaced by its SHA-256."""
     if not isinstance(url, str) or not url:
         return None
-    return _hash_emails_in_query(url, findings) if _may_hold_email(url) else url
+    if not _may_hold_email(url):
+        return url
+    address, mark, query = url.partition("?")
+    return address + mark + _hash_emails_in_query(query, findings)
 
 
 def _may_hold_email(text: str) -> bool:
@@ -91,16 +95,19 @@ _QUERY_PART = re.compile("[^?&#;=]+")
 _WORD = re.compile(r"""[^\s"'(),:;<>\[\]\\/?&#=|]+""")  # looks for no @, so that its time grows with the text alone
 
 
-def _hash_emails_in_query(url: str, findings: Findings) -> str:
-    address, mark, query = url.partition("?")
-    return address + mark + _QUERY_PART.sub(lambda part: _hash_emails_in_part(part.group(), findings), query)
+def _hash_emails_in_query(query: str, findings: Findings) -> str:
+    return _QUERY_PART.sub(lambda part: _hash_emails_in_part(part.group(), findings), query)
 
 
 def _hash_emails_in_part(part: str, findings: Findings) -> str:
     """A name or a value of a query, which may hold a whole address of its own, written as it was if it holds none."""
     decoded = unquote(part)
-    cleaned = _WORD.sub(lambda word: _hash_if_email(word.group(), findings), decoded)
+    cleaned = _hash_emails_in_words(decoded, findings)
     return part if cleaned == decoded else quote(cleaned, safe="")
+
+
+def _hash_emails_in_words(text: str, findings: Findings) -> str:
+    return _WORD.sub(lambda word: _hash_if_email(word.group(), findings), text)
 
 
 def _hash_if_email(text: str, findings: Findings) -> str:
