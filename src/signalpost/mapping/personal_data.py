@@ -46,7 +46,7 @@ def clean_property(name: str, value: object, rule: Rule, findings: Findings) -> 
 def clean_value(value: object, rule: Rule, findings: Findings) -> object:
     """The same for a value whose name tells nothing: a text that is an e-mail address, and what lies inside it."""
     if isinstance(value, str):
-        return _clean_text(value, rule, findings) if _may_hold_email(value) else value
+        return _clean_text(value, rule, findings) if "@" in value or "%40" in value else value
     if isinstance(value, dict):
         cleaned = {name: clean_property(name, below, rule, findings) for name, below in value.items()}
         return {name: below for name, below in cleaned.items() if below is not None}
@@ -81,14 +81,10 @@ def build_event_source_url(url: object, findings: Findings) -> str | None:
     """The address of the page; an e-mail address in its query is replaced by its SHA-256."""
     if not isinstance(url, str) or not url:
         return None
-    if not _may_hold_email(url):
+    if "@" not in url and "%40" not in url:
         return url
     address, mark, query = url.partition("?")
     return address + mark + _hash_emails_in_query(query, findings)
-
-
-def _may_hold_email(text: str) -> bool:
-    return "@" in text or "%40" in text
 
 
 _QUERY_PART = re.compile("[^?&#;=]+")

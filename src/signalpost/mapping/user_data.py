@@ -161,7 +161,9 @@ def _find_external_id(event: SegmentEvent, options: MatchOptions, surroundings: 
             surroundings.findings.warn("external_id_missing")
         return None
     is_clear = not options.hash_external_id and not _is_below_traits(path)
-    return hash_given(given, CLEAR_EXTERNAL_ID if is_clear else HASHED_EXTERNAL_ID, surroundings)
+    row = CLEAR_EXTERNAL_ID if is_clear else HASHED_EXTERNAL_ID
+    hashed = row.hash_text(given, surroundings) if isinstance(given, str) else None
+    return hash_given(given, row, surroundings) if hashed is None else hashed
 
 
 def _is_below_traits(path: str | None) -> bool:

@@ -8,6 +8,7 @@ sections 4 and 7.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, cast, get_args
 
@@ -281,7 +282,7 @@ def _read_time(raw: JsonObject, request: RequestContext, warnings: list[CallWarn
         sent_at_given = request.sent_at
     if sent_at_given is None:
         return happened_at
-    sent_at = read_timestamp(sent_at_given)
+    sent_at = _read_sent_at(sent_at_given) if isinstance(sent_at_given, str) else read_timestamp(sent_at_given)
     if sent_at is None:
         warnings.append("invalid_sent_at")
         return happened_at
@@ -289,6 +290,10 @@ def _read_time(raw: JsonObject, request: RequestContext, warnings: list[CallWarn
     if corrected is None:
         raise _Refused("invalid_timestamp", "timestamp and sentAt are too far apart")
     return corrected
+
+
+_read_sent_at = lru_cache(maxsize=64)(read_timestamp)
+"""All calls of a batch were sent at one time."""
 
 
 def _check_consent(consent: object) -> None:
