@@ -130,7 +130,8 @@ def _build_metrics() -> Iterator[str]:
 def _build_commands() -> Iterator[str]:
     yield "# Commands"
     yield ""
-    yield "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 already running on this data folder."
+    yield "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 already running on this data folder,"
+    yield "4 the data folder was written by a newer version."
     yield ""
     commands: Mapping[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for name, command in sorted(commands.items()):

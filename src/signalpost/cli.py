@@ -19,12 +19,13 @@ from rich.progress import Progress
 from signalpost.config import Config, read_config
 from signalpost.data_folder import AlreadyRunning
 from signalpost.mapping.destinations import DESTINATION_TYPES
-from signalpost.model.errors import ConfigError, SignalpostError
+from signalpost.model.errors import ConfigError, NewerDataFolder, SignalpostError
 from signalpost.model.timestamps import read_timestamp
 from signalpost.redaction import mask_log_entry
 from signalpost.terminal import (
     EXIT_ALREADY_RUNNING,
     EXIT_FAILED,
+    EXIT_NEWER_DATA,
     EXIT_USAGE,
     SteadyStream,
     err,
@@ -60,6 +61,8 @@ def main() -> None:
         app()
     except AlreadyRunning as error:
         fail(str(error), EXIT_ALREADY_RUNNING)
+    except NewerDataFolder as error:
+        fail(str(error), EXIT_NEWER_DATA)
     except ConfigError as error:
         fail(str(error), EXIT_USAGE)
     except SignalpostError as error:

@@ -11,6 +11,7 @@ from rich.markup import escape
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_ALREADY_RUNNING: Final = 3
+EXIT_NEWER_DATA: Final = 4
 
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)

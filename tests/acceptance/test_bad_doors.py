@@ -1,6 +1,7 @@
 """What a gateway says when something around it is wrong: one clear sentence, the right code, and nothing lost."""
 
 import socket
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,3 +130,19 @@ def test_requests_that_cannot_be_taken(tmp_path: Path) -> None:
     log = (tmp_path / "serve.log").read_text()
     assert "Traceback" not in log
     assert "bloggs" not in log
+
+
+def test_data_of_a_newer_version(tmp_path: Path) -> None:
+    """A queue that a newer version wrote is refused in a sentence with exit code 4, and stays as it was."""
+    config = write_configuration(tmp_path, NOBODY)
+    with running("serve", "--config", str(config), folder=tmp_path) as gateway:
+        assert gateway.stop() == 0
+    file = tmp_path / "data" / "queue.db"
+    with sqlite3.connect(file) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    before = file.read_bytes()
+    ended = run("serve", "--config", str(config), folder=tmp_path)
+    assert ended.returncode == 4
+    assert "schema 99" in read_error(ended)
+    assert file.read_bytes() == before

@@ -15,7 +15,7 @@ from typing import Any
 import apsw
 import pytest
 
-from signalpost.model.errors import ConfigError, QueueUnavailable, SignalpostError
+from signalpost.model.errors import ConfigError, NewerDataFolder, QueueUnavailable, SignalpostError
 from signalpost.queue.database import check_sqlite_version
 from signalpost.queue.migrations import APPLICATION_ID, SCHEMA
 from signalpost.queue.sqlite import SqliteQueue
@@ -106,7 +106,7 @@ async def test_newer_file_is_refused_and_untouched(tmp_path: Path):
     await open_queue(tmp_path).close()
     change_file(tmp_path, f"PRAGMA user_version = {SCHEMA + 1}")
     before = (tmp_path / "queue.db").read_bytes()
-    with pytest.raises(ConfigError, match=rf"schema {SCHEMA + 1}\b.*up to {SCHEMA}\b"):
+    with pytest.raises(NewerDataFolder, match=rf"schema {SCHEMA + 1}\b.*up to {SCHEMA}\b"):
         open_queue(tmp_path)
     assert (tmp_path / "queue.db").read_bytes() == before
 

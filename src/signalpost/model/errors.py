@@ -2,6 +2,7 @@
 
 SignalpostError
 ├── ConfigError         a setting is wrong: says which, why, and what would be right
+├── NewerDataFolder     a newer program wrote the data: start that one
 └── QueueUnavailable    nothing was stored and nothing may be acknowledged; try again later
 """
 
@@ -12,6 +13,10 @@ class SignalpostError(Exception):
 
 class ConfigError(SignalpostError):
     """The configuration can't be used. The message names the key, the fault and the remedy; it never shows a secret."""
+
+
+class NewerDataFolder(SignalpostError):
+    """A file of the data folder was written by a newer program. It is left as it was."""
 
 
 class QueueUnavailable(SignalpostError):
