@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeVar
@@ -98,7 +98,9 @@ async def _serve(settings: Config, file: Path | None, *, as_json: bool) -> None:
     from signalpost.service import running_service
 
     folder = file.parent if file else Path()
+    stop = _listen_for_stop()  # before anybody is told that the gateway is ready, and may tell it to stop
     async with running_service(settings, folder) as service:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service, file, folder)
         if as_json:
             print_json({"event": "ready", "tracking_url": service.tracking_url, "console_url": service.console_url})
         else:
@@ -112,7 +114,7 @@ async def _serve(settings: Config, file: Path | None, *, as_json: bool) -> None:
                 out.print(
                     "  [yellow]No source is configured, so every call is refused.[/yellow] See docs/configuration.md."
                 )
-        await _wait_for_stop(lambda: _reload(service, file, folder))
+        await stop.wait()
         if not as_json:
             out.print("Stopping: finishing what is in flight…")
 
@@ -126,8 +128,12 @@ def _reload(service: "Service", file: Path | None, folder: Path) -> None:
         err.print("Reloaded the configuration.")
 
 
-async def _wait_for_stop(reload: Callable[[], None] | None = None) -> None:
-    """Return on the first SIGINT or SIGTERM; a second one ends the process at once."""
+async def _wait_for_stop() -> None:
+    await _listen_for_stop().wait()
+
+
+def _listen_for_stop() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; a second one ends the process at once."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
@@ -138,9 +144,7 @@ async def _wait_for_stop(reload: Callable[[], None] | None = None) -> None:
 
     for stop_signal in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(stop_signal, on_signal)
-    if reload is not None:
-        loop.add_signal_handler(signal.SIGHUP, reload)
-    await stop.wait()
+    return stop
 
 
 def _configure_logging(settings: Config, *, as_json: bool) -> None:
