@@ -105,26 +105,27 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes | RequestFault:
 
 def decode_call(body: bytes, limits: Limits) -> object | InvalidCall | RequestFault:
     """One JSON text that is a call; whether it is an object, and a valid one, is for `parse_call` to say."""
-    text = _check_text(body)
-    if isinstance(text, RequestFault):
-        return text
-    call = _decode_document(text)
-    if isinstance(call, RequestFault):
-        return call
-    return _check_call(text, call, limits)
+    read = _read_single(body)
+    return read if isinstance(read, RequestFault) else _check_call(*read, limits)
 
 
 def decode_single(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
     """One call: the body is the call itself."""
-    text = _check_text(body)
-    if isinstance(text, RequestFault):
-        return text
-    call = _decode_document(text)
-    if isinstance(call, RequestFault):
-        return call
+    read = _read_single(body)
+    if isinstance(read, RequestFault):
+        return read
+    text, call = read
     if not isinstance(call, dict):
         return _NOT_AN_OBJECT
     return DecodedBatch([_check_call(text, call, limits)], [_read_write_key(call.get("writeKey"))])
+
+
+def _read_single(body: bytes) -> tuple[bytes, object] | RequestFault:
+    text = _check_text(body)
+    if isinstance(text, RequestFault):
+        return text
+    document = _decode_document(text)
+    return document if isinstance(document, RequestFault) else (text, document)
 
 
 def decode_batch(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:

@@ -20,9 +20,7 @@ from signalpost.model.timestamps import correct_clock_skew, read_timestamp
 CallType = Literal["track", "identify", "page", "screen", "group", "alias"]
 CALL_TYPES: frozenset[str] = frozenset(get_args(CallType))
 
-CallWarning = Literal[
-    "id_coerced", "type_mismatch", "previous_id_missing", "invalid_sent_at", "lone_surrogate_replaced"
-]
+CallWarning = Literal["id_coerced", "type_mismatch", "previous_id_missing", "invalid_sent_at"]
 
 CallCode = Literal[
     "invalid_event",
