@@ -18,8 +18,9 @@ from scripts.reference_rows import build_rows
 from signalpost.cli import app
 from signalpost.config import Config, SourceSection
 from signalpost.mapping.destinations import DESTINATION_TYPES
+from signalpost.metrics import METRICS, PREFIX
 from signalpost.model.results import REASONS, WARNINGS
-from signalpost.telemetry import Telemetry
+from signalpost.telemetry import ACTIONS
 
 FOLDER = Path(__file__).parents[1] / "docs/reference"
 NOTE = "<!-- Made by `make reference` from the code. Change the code, not this page. -->"
@@ -32,6 +33,7 @@ def build_pages() -> dict[str, str]:
         "mapping.md": build_mapping(),
         "codes.md": _build_codes(),
         "metrics.md": _build_metrics(),
+        "log.md": _build_log(),
         "commands.md": _build_commands(),
         "rows.md": build_rows(),
     }
@@ -120,11 +122,22 @@ def _build_metrics() -> Iterator[str]:
     yield ""
     yield "At `/metrics` on the console port, in Prometheus' format."
     yield ""
-    rows = []
-    for metric in Telemetry().registry.collect():
-        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-        rows.append((f"`{name}`", metric.type, metric.documentation))
-    yield from write_table(("metric", "type", "meaning"), rows)
+    yield "Labels come from closed sets: a source's or destination's name, a code, a state, and for `event_name` Meta's"
+    yield "standard names or `custom`. None holds anything about a person."
+    yield ""
+    rows = (
+        (f"`{PREFIX}{name}`", metric.type, ", ".join(metric.labels), metric.meaning) for name, metric in METRICS.items()
+    )
+    yield from write_table(("metric", "type", "labels", "meaning"), rows)
+
+
+def _build_log() -> Iterator[str]:
+    yield "# Log lines"
+    yield ""
+    yield "On standard error; `[log] format` chooses text or JSON. `action` says what a line is about, and stays the"
+    yield "same from version to version:"
+    yield ""
+    yield from write_table(("action", "meaning"), ((f"`{action}`", meaning) for action, meaning in ACTIONS.items()))
 
 
 def _build_commands() -> Iterator[str]:

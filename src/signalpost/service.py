@@ -26,6 +26,7 @@ from signalpost.ingest.routes import TrackingApi, build_tracking_app
 from signalpost.listener import Listener, bind
 from signalpost.mapping.destinations import build_destination
 from signalpost.mapping.mapper import map_event
+from signalpost.mapping.standard_events import STANDARD_EVENTS
 from signalpost.meta.client import MetaClient
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
@@ -103,13 +104,15 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
     """
     destinations = build_destinations(config, folder)
     catalog = Catalog(build_sources(config, destinations), destinations, config.meta.api_version)
-    telemetry, history = Telemetry(), History()
+    telemetry, history = Telemetry(standard_events=STANDARD_EVENTS), History()
     async with AsyncExitStack() as stack:
         data_folder = stack.enter_context(DataFolder(config.server.data_dir))
         server = config.server
         tracking_socket = stack.enter_context(bind(server.host, server.port, "server.port"))
         console_socket = stack.enter_context(bind(server.console_host, server.console_port, "server.console_port"))
-        queue = SqliteQueue.open(data_folder.path, now=_now, on_trouble=telemetry.queue_unavailable)
+        queue = SqliteQueue.open(
+            data_folder.path, now=_now, on_trouble=telemetry.queue_unavailable, on_commit=telemetry.committed
+        )
         stack.push_async_callback(queue.close)
         readiness = Readiness(queue)
         meta = await stack.enter_async_context(MetaClient(config.meta.base_url))

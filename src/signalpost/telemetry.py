@@ -1,96 +1,173 @@
-"""Every operational fact as one typed method: a metric and, where a person should know, a log line.
+"""Every operational fact as one typed method: counts it and, where a person should know, logs it.
 
 Labels come from closed sets: never a user, a messageId or free text. Log lines carry no payload, token or personal
 data.
 """
 
 import traceback
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, Literal
 
+import prometheus_client
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from signalpost.model.delivery import Batch, DeadReason, Outcome
+from signalpost.metrics import METRICS, PREFIX, MetricName
+from signalpost.model.delivery import AcceptedCall, Batch, DeadReason, Outcome
 from signalpost.model.ids import DestinationId, SourceId
 
-_LAG_SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 3_600, 21_600, 86_400, 604_800)
+Action = Literal[
+    "request_failed",
+    "mapping_failed",
+    "delivery_failed",
+    "delivered",
+    "retry_scheduled",
+    "dead_lettered",
+    "expired",
+    "receipt_mismatch",
+    "destination_paused",
+    "destination_resumed",
+    "queue_unavailable",
+    "library_message",
+]
+
+ACTIONS: Final[Mapping[Action, str]] = {
+    "request_failed": "A fault of ours while a request was answered; its client was told to send it again.",
+    "mapping_failed": "A fault of ours while a call was mapped; it is a dead letter, the others went on.",
+    "delivery_failed": "A fault of ours while delivering; the events are tried again.",
+    "delivered": "Meta took a request's events. Level debug.",
+    "retry_scheduled": "A request failed for now; its events are tried again at `at`.",
+    "dead_lettered": "Meta refuses these events for good; `signalpost dead-letters list` shows them.",
+    "expired": "Events grew older than Meta takes before they could be sent.",
+    "receipt_mismatch": "Meta took a request twice with success, and counted fewer events than were sent both times.",
+    "destination_paused": "A destination can't be delivered to until somebody mends it; its events wait.",
+    "destination_resumed": "A paused destination is tried again.",
+    "queue_unavailable": "The queue could not make a change durable; clients were answered 503.",
+    "library_message": "A warning of a library that Signalpost uses.",
+}
+"""What a log line can be about. docs/reference/log.md is made from it."""
+
+CUSTOM: Final = "custom"
+NO_DESTINATION: Final = "none"
 
 
 class Telemetry:
-    """One registry and one log; built once, handed to the parts."""
+    """One registry and one log; built once, handed to the parts.
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self.registry = registry or CollectorRegistry()
+    standard_events: the event names that metrics tell apart; all others count as `custom`.
+    """
+
+    def __init__(
+        self,
+        registry: prometheus_client.CollectorRegistry | None = None,
+        *,
+        standard_events: Collection[str] = (),
+    ) -> None:
+        self.registry = registry or prometheus_client.CollectorRegistry()
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("signalpost")
-        self._calls_received = self._counter("calls_received", "Calls in requests that were read.", "source")
-        self._calls_invalid = self._counter("calls_invalid", "Calls that are no valid Segment calls.", "source", "code")
-        self._calls_deduplicated = self._counter("calls_deduplicated", "Calls seen before.", "source")
-        self._requests_refused = self._counter(
-            "requests_refused", "Requests answered with 4xx or 503.", "status", "code"
-        )
-        self._events_delivered = self._counter("events_delivered", "Events that Meta took.", "destination")
-        self._events_rejected = self._counter(
-            "events_rejected", "Events that became dead letters at Meta.", "destination", "code"
-        )
-        self._events_expired = self._counter("events_expired", "Events too old to be sent.", "destination")
-        self._requests = self._counter("delivery_requests", "Requests to Meta by outcome.", "destination", "outcome")
-        self._lag = Histogram(
-            "signalpost_delivery_lag_seconds",
-            "From receipt to Meta's answer.",
-            ["destination"],
-            registry=self.registry,
-            buckets=_LAG_SECONDS,
-        )
-        self._paused = Gauge(
-            "signalpost_destination_paused", "1 while a destination is paused.", ["destination"], registry=self.registry
+        self._standard_events = frozenset(standard_events)
+        self._counters: dict[MetricName, prometheus_client.Counter] = {}
+        self._histograms: dict[MetricName, prometheus_client.Histogram] = {}
+        for name, metric in METRICS.items():
+            if metric.type == "counter":
+                self._counters[name] = prometheus_client.Counter(
+                    PREFIX + name, metric.meaning, metric.labels, registry=self.registry
+                )
+            elif metric.type == "histogram":
+                self._histograms[name] = prometheus_client.Histogram(
+                    PREFIX + name, metric.meaning, metric.labels, registry=self.registry, buckets=metric.buckets
+                )
+        pauses = METRICS["destination_paused"]
+        self._paused = prometheus_client.Gauge(
+            f"{PREFIX}destination_paused", pauses.meaning, pauses.labels, registry=self.registry
         )
 
-    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
-        return Counter(f"signalpost_{name}", help_text, labels, registry=self.registry)
+    def _count(self, name: MetricName, *labels: str, by: int = 1) -> None:
+        self._counters[name].labels(*labels).inc(by)
 
-    def calls_received(self, source: SourceId, count: int, duplicates: int) -> None:
-        """A request's calls were read and the good ones stored."""
-        self._calls_received.labels(source).inc(count)
+    def _tell(self, level: Literal["debug", "info", "warning", "error"], action: Action, **facts: Any) -> None:
+        getattr(self._log, level)(action, **facts)
+
+    # Ingest
+
+    def time_request(self) -> AbstractContextManager[object]:
+        """Measures one request to the tracking API while entered."""
+        return self._histograms["ingest_duration_seconds"].time()
+
+    def calls_received(self, source: SourceId, by_type: Mapping[str, int], duplicates: int) -> None:
+        """A request's calls were read and the good ones stored. A call that is no valid one has the type `invalid`."""
+        for call_type, count in by_type.items():
+            self._count("calls_received_total", source, call_type, by=count)
         if duplicates:
-            self._calls_deduplicated.labels(source).inc(duplicates)
+            self._count("calls_deduplicated_total", source, by=duplicates)
 
     def call_invalid(self, source: SourceId, code: str) -> None:
         """One call was refused for what it is."""
-        self._calls_invalid.labels(source, code).inc()
+        self._count("calls_invalid_total", source, code)
+
+    def results_stored(self, calls: Sequence[AcceptedCall], is_duplicate: Sequence[bool]) -> None:
+        """What mapping made of calls is durable: events that wait, and those that ended at once."""
+        accepted: Counter[tuple[str, str]] = Counter()
+        ended: Counter[tuple[MetricName, str, str]] = Counter()
+        for call, duplicate in zip(calls, is_duplicate, strict=True):
+            if duplicate:
+                continue
+            for event in call.events:
+                accepted[event.destination_id, self._find_label(event.event_name)] += 1
+            for discarded in call.discarded:
+                destination = discarded.destination_id or NO_DESTINATION
+                accepted[destination, self._find_label(discarded.event_name)] += 1
+                is_filtered = discarded.state == "filtered"
+                ended_as: MetricName = "events_filtered_total" if is_filtered else "events_rejected_total"
+                ended[ended_as, destination, discarded.code] += 1
+        for (destination, event_name), count in accepted.items():
+            self._count("events_accepted_total", destination, event_name, by=count)
+        for (ended_as, destination, code), count in ended.items():
+            self._count(ended_as, destination, code, by=count)
 
     def request_refused(self, status: int, code: str) -> None:
         """A whole request was refused."""
-        self._requests_refused.labels(str(status), code).inc()
+        self._count("requests_refused_total", str(status), code)
 
     def request_failed(self, error: Exception) -> None:
-        """A fault of ours; its type and place only, since the text of an exception may quote the call."""
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        self._log.error("request_failed", error=type(error).__name__, place=f"{place.name}:{place.lineno}")
+        """A fault of ours while answering."""
+        self._tell("error", "request_failed", **describe_error(error))
 
     def mapping_failed(self, destination: DestinationId, error: Exception) -> None:
-        """A fault of ours; the type only, since the text of an exception may quote the event."""
-        self._log.error("mapping_failed", destination=destination, error=type(error).__name__)
+        """A fault of ours while mapping."""
+        self._tell("error", "mapping_failed", destination=destination, **describe_error(error))
 
-    def delivery_failed(self, destination: DestinationId, error: Exception) -> None:
-        """A fault of ours while delivering; the events are tried again when their lease ends."""
-        self._log.error("delivery_failed", destination=destination, error=type(error).__name__, exc_info=error)
+    # Delivery
 
-    def attempted(self, destination: DestinationId, outcome: Outcome) -> None:
-        """Meta answered, or did not."""
-        self._requests.labels(destination, type(outcome).__name__.lower()).inc()
+    def attempted(self, destination: DestinationId, outcome: Outcome, seconds: float) -> None:
+        """Meta answered, or did not, after `seconds`."""
+        self._count("delivery_requests_total", destination, type(outcome).__name__.lower())
+        self._histograms["delivery_request_duration_seconds"].labels(destination).observe(seconds)
 
-    def delivered(self, batch: Batch, now: datetime) -> None:
-        """A request's events were taken and settled."""
-        self._events_delivered.labels(batch.destination_id).inc(len(batch.events))
-        lag = self._lag.labels(batch.destination_id)
+    def bisected(self, destination: DestinationId) -> None:
+        """One more request goes out only because a part of a batch was refused."""
+        self._count("bisection_requests_total", destination)
+
+    def delivered(self, batch: Batch, now: datetime, *, is_mismatch: bool = False) -> None:
+        """A request's events were taken and settled. `is_mismatch`: Meta counted fewer of them, twice."""
+        destination = batch.destination_id
+        names = Counter(self._find_label(event.event_name) for event in batch.events)
+        for event_name, count in names.items():
+            self._count("events_delivered_total", destination, event_name, by=count)
+        lag = self._histograms["delivery_lag_seconds"].labels(destination)
         for event in batch.events:
             lag.observe((now - event.received_at).total_seconds())
-        self._log.debug("delivered", destination=batch.destination_id, events=len(batch.events))
+        if is_mismatch:
+            self._count("receipt_mismatch_total", destination)
+            self._tell("error", "receipt_mismatch", destination=destination, events=len(batch.events))
+        self._tell("debug", "delivered", destination=destination, events=len(batch.events))
 
     def retry_scheduled(self, batch: Batch, when: datetime, detail: str) -> None:
         """A request failed for now."""
-        self._log.warning(
+        self._tell(
+            "warning",
             "retry_scheduled",
             destination=batch.destination_id,
             events=len(batch.events),
@@ -100,8 +177,9 @@ class Telemetry:
 
     def dead_lettered(self, batch: Batch, reason: DeadReason) -> None:
         """Meta refuses these events for good."""
-        self._events_rejected.labels(batch.destination_id, reason.code).inc(len(batch.events))
-        self._log.warning(
+        self._count("events_rejected_total", batch.destination_id, reason.code, by=len(batch.events))
+        self._tell(
+            "warning",
             "dead_lettered",
             destination=batch.destination_id,
             events=len(batch.events),
@@ -112,19 +190,47 @@ class Telemetry:
 
     def expired(self, destination: DestinationId, count: int) -> None:
         """Events passed their age limit before they could be sent."""
-        self._events_expired.labels(destination).inc(count)
-        self._log.warning("expired", destination=destination, events=count, reason="event_too_old")
+        self._count("events_expired_total", destination, "MESSAGE_REJECTED", by=count)
+        self._tell("warning", "expired", destination=destination, events=count, reason="event_too_old")
+
+    def requeued(self, destination: DestinationId, code: str, count: int) -> None:
+        """Dead letters wait again."""
+        self._count("events_requeued_total", destination, code, by=count)
 
     def paused(self, destination: DestinationId, reason: str, detail: str) -> None:
         """A destination can't be delivered to until somebody mends it; its events wait."""
-        self._paused.labels(destination).set(1)
-        self._log.error("destination_paused", destination=destination, reason=reason, detail=detail)
+        self._forget_pauses(destination)
+        self._paused.labels(destination, reason).set(1)
+        self._tell("error", "destination_paused", destination=destination, reason=reason, detail=detail)
 
     def resumed(self, destination: DestinationId) -> None:
         """A paused destination is tried again."""
-        self._paused.labels(destination).set(0)
-        self._log.info("destination_resumed", destination=destination)
+        self._forget_pauses(destination)
+        self._tell("info", "destination_resumed", destination=destination)
+
+    def delivery_failed(self, destination: DestinationId, error: Exception) -> None:
+        """A fault of ours while delivering; the events are tried again when their lease ends."""
+        self._tell("error", "delivery_failed", destination=destination, **describe_error(error))
+
+    # Queue
+
+    def committed(self, seconds: float, rows: int) -> None:
+        """The queue made `rows` durable in `seconds`. Called in the write thread."""
+        self._histograms["commit_duration_seconds"].observe(seconds)
+        self._histograms["commit_rows"].observe(rows)
 
     def queue_unavailable(self, detail: str) -> None:
         """The queue could not make a change durable."""
-        self._log.error("queue_unavailable", detail=detail)
+        self._tell("error", "queue_unavailable", detail=detail)
+
+    def _forget_pauses(self, destination: DestinationId) -> None:
+        self._paused.remove_by_labels({"destination": destination})
+
+    def _find_label(self, event_name: str) -> str:
+        return event_name if event_name in self._standard_events else CUSTOM
+
+
+def describe_error(error: BaseException) -> dict[str, object]:
+    """A fault as a log may show it: its type and the way to it. Its text stays out, since it may quote a call."""
+    way = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+    return {"error": type(error).__name__, "place": way[-1] if way else "", "way": way}

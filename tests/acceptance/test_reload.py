@@ -30,7 +30,7 @@ def test_a_new_token_resumes_a_paused_destination(tmp_path: Path) -> None:
             url = f"{gateway.announced['tracking_url']}/v1/track"
             call = {"userId": "u1", "event": "Order Completed", "properties": {"revenue": 5}}
             assert requests.post(url, json=call, auth=(WRITE_KEY, ""), timeout=10).json()["accepted"] == 1
-            wait_for(gateway, 'signalpost_destination_paused{destination="main-pixel"} 1.0')
+            wait_for(gateway, 'signalpost_destination_paused{destination="main-pixel",reason="token"} 1.0')
             ledger = read_json(f"{gateway.announced['console_url']}/api/ledger")
             assert (sum(ledger["events"]["pending"].values()), ledger["events"]["delivered"]) == (1, 0)
 

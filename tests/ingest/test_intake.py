@@ -204,7 +204,9 @@ async def test_metrics(gateway):
     await gateway.batch([build_call(messageId="m"), build_call(messageId="m"), build_call(type="x")])
     await gateway.track(b"{")
     registry = gateway.telemetry.registry
-    assert registry.get_sample_value("signalpost_calls_received_total", {"source": "website"}) == 3
+    for call_type, count in {"track": 2, "invalid": 1}.items():
+        labels = {"source": "website", "type": call_type}
+        assert registry.get_sample_value("signalpost_calls_received_total", labels) == count
     assert registry.get_sample_value("signalpost_calls_deduplicated_total", {"source": "website"}) == 1
     invalid = {"source": "website", "code": "unknown_type"}
     assert registry.get_sample_value("signalpost_calls_invalid_total", invalid) == 1

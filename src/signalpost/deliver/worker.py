@@ -14,6 +14,7 @@ from typing import assert_never
 from signalpost.deliver.batches import BatchLimits, group_into_batches, split_expired
 from signalpost.deliver.bisection import Bisection
 from signalpost.deliver.retry import (
+    RECEIPT_MISMATCH,
     DeadLetter,
     Decision,
     Done,
@@ -195,8 +196,10 @@ class Worker:
         target = self._parts.find_target(part.destination_id, part.dataset_id)
         if target is None:
             return Unauthorized("token", "the destination has no access token")
+        read_loop_clock = asyncio.get_running_loop().time
+        sent_at = read_loop_clock()
         outcome = await self._parts.send(part, target)
-        self._parts.telemetry.attempted(self._destination_id, outcome)
+        self._parts.telemetry.attempted(self._destination_id, outcome, read_loop_clock() - sent_at)
         return outcome
 
     async def _settle(self, part: Batch, decision: Decision, waiting: Sequence[QueuedEvent]) -> None:
@@ -222,7 +225,7 @@ class Worker:
             case Done(fbtrace_id, flags):
                 await queue.ack(part.events, fbtrace_id, flags)
                 history.settled(part.events, "delivered", fbtrace_id or "")
-                telemetry.delivered(part, self._parts.now())
+                telemetry.delivered(part, self._parts.now(), is_mismatch=RECEIPT_MISMATCH in flags)
             case DeadLetter(reason):
                 await queue.dead_letter(part.events, reason)
                 history.settled(part.events, "rejected", reason.detail)

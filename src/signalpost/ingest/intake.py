@@ -5,6 +5,7 @@ One bad call never fails the others. Nothing is acknowledged before the queue ha
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -111,7 +112,11 @@ class Intake:
         rejected: Sequence[RejectedCall],
         is_duplicate: Sequence[bool],
     ) -> None:
-        self._telemetry.calls_received(source.id, len(accepted) + len(rejected), sum(is_duplicate))
+        types: Counter[str] = Counter(event.type for event in events)
+        if rejected:
+            types["invalid"] = len(rejected)
+        self._telemetry.calls_received(source.id, types, sum(is_duplicate))
+        self._telemetry.results_stored(accepted, is_duplicate)
         for event, call, duplicate in zip(events, accepted, is_duplicate, strict=True):
             entry = describe_call(call, is_duplicate=duplicate, call_type=event.type, event_name=event.event)
             self._history.record(entry)

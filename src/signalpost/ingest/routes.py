@@ -99,7 +99,8 @@ class TrackingApi:
     async def receive(self, request: Request, call_type: CallType | None) -> Response:
         """One request: the key, the body, the calls, the durable commit, the answer."""
         try:
-            return await self._receive(request, call_type)
+            with self._telemetry.time_request():
+                return await self._receive(request, call_type)
         except QueueUnavailable:
             return self._refuse(_NOT_STORED)
         except Exception as error:  # noqa: BLE001 - a fault of ours: the client must keep the calls, so never 500

@@ -67,6 +67,7 @@ class SqliteQueue:
         monotonic: Callable[[], float],
         abort: Callable[[], object] = end_process,
         on_trouble: Callable[[str], object] = _log.error,
+        on_commit: Callable[[float, int], object] = lambda _seconds, _rows: None,
     ) -> None:
         self._now = now
         self._on_trouble = on_trouble
@@ -79,7 +80,7 @@ class SqliteQueue:
         self._counting = threading.Lock()
         self._seen = SeenCalls(log_row for (log_row,) in connection.execute("SELECT digests FROM dedupe_keys"))
         puts = PutStore(connection, self._seen, now)
-        self._writer = Writer(connection, puts, self._seen, abort=abort, on_trouble=on_trouble)
+        self._writer = Writer(connection, puts, self._seen, abort=abort, on_trouble=on_trouble, on_commit=on_commit)
 
     @classmethod
     def open(

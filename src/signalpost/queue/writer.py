@@ -7,6 +7,7 @@ is answered only after COMMIT has returned, that is, after the write-ahead log w
 import asyncio
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -46,12 +47,14 @@ class Writer:
         *,
         abort: Callable[[], object],
         on_trouble: Callable[[str], object],
+        on_commit: Callable[[float, int], object],
     ) -> None:
         self._connection = connection
         self._puts = puts
         self._seen = seen
         self._abort = abort
         self._on_trouble = on_trouble
+        self._on_commit = on_commit
         self._waiting_puts: deque[_Write] = deque()
         self._waiting_settles: deque[_Write] = deque()
         self._group: list[_Write] = []
@@ -124,6 +127,7 @@ class Writer:
             _answer(group, answers)
 
     def _commit(self, group: list[_Write]) -> list[Any]:
+        began = time.perf_counter()
         puts = [write.work for write in group if isinstance(write.work, PreparedPut)]
         self._connection.execute("BEGIN IMMEDIATE")
         # In the order of the group: a group's puts stand before its settling calls.
@@ -132,6 +136,7 @@ class Writer:
         self._connection.execute("COMMIT")
         # Dying here loses nothing: the log of calls seen was committed with the events, and is read again at the start.
         self._seen.commit()
+        self._on_commit(time.perf_counter() - began, sum(write.rows for write in group))
         return answers
 
     def _undo(self) -> None:
