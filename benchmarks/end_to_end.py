@@ -22,6 +22,7 @@ import aiohttp
 
 from benchmarks.machine import describe_machine
 from benchmarks.sample_events import build_call
+from signalpost.control_client import control_client
 
 EVENTS = 40_000
 CALLS_PER_REQUEST = 100
@@ -81,10 +82,10 @@ async def _send(session: aiohttp.ClientSession, url: str, bodies: list[bytes], l
         latencies.append(time.perf_counter() - began)
 
 
-async def _wait_until_delivered(session: aiohttp.ClientSession, url: str, count: int) -> None:
+async def _wait_until_delivered(gateway: dict[str, Any], count: int) -> None:
     while True:
-        async with session.get(url) as response:
-            ledger = await response.json()
+        async with control_client(Path(gateway["data_dir"])) as control:
+            ledger = await control.get("/api/ledger")
         if ledger["events"]["delivered"] >= count:
             return
         await asyncio.sleep(0.05)
@@ -100,7 +101,7 @@ async def _measure(session: aiohttp.ClientSession, gateway: dict[str, Any], numb
     senders = (_send(session, f"{gateway['tracking_url']}/v1/batch", bodies, latencies) for _ in range(CONNECTIONS))
     await asyncio.gather(*senders)
     accepted = time.perf_counter() - began
-    await _wait_until_delivered(session, f"{gateway['console_url']}/api/ledger", (number + 1) * EVENTS)
+    await _wait_until_delivered(gateway, (number + 1) * EVENTS)
     return EVENTS / (time.perf_counter() - began), EVENTS / accepted, latencies
 
 

@@ -24,4 +24,4 @@ compile() {
 
 compile run
 compile demo --extra demo --build-deps-for editable --constraint requirements/run.txt
-compile dev --extra demo --extra dev --build-deps-for editable --constraint requirements/demo.txt
+compile dev --extra demo --extra parquet --extra dev --build-deps-for editable --constraint requirements/demo.txt

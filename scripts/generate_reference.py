@@ -16,7 +16,7 @@ from scripts.markdown_table import write_table
 from scripts.reference_mapping import build_mapping
 from scripts.reference_rows import build_rows
 from signalpost.cli import app
-from signalpost.config import Config, SourceSection
+from signalpost.config.sections import Config, SourceSection
 from signalpost.mapping.destinations import DESTINATION_TYPES
 from signalpost.metrics import METRICS, PREFIX
 from signalpost.model.results import REASONS, WARNINGS

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 import signalpost
 from signalpost import cli
-from signalpost.config import Config
+from signalpost.commands.log_lines import configure_logging
+from signalpost.config.sections import LogSection
 
 runner = CliRunner()
 CALL = json.dumps({"type": "track", "userId": "u1", "event": "Seen", "messageId": "m"})
@@ -100,7 +101,7 @@ def log(monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(logging.root, "handlers", [])
-    cli._configure_logging(Config.model_validate({"log": {"level": "info"}}), as_json=True)
+    configure_logging(LogSection(level="info"), as_json=True)
     yield stream
     structlog.reset_defaults()
 

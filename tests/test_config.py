@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from signalpost.config import Config, build_destinations, build_sources, check_settings, read_config
+from signalpost.config.building import build_destinations, build_sources, check_settings
+from signalpost.config.reading import read_config
+from signalpost.config.sections import Config
 from signalpost.mapping.destinations.conversions_api import ConversionsApiSettings
 from signalpost.model.errors import ConfigError
 

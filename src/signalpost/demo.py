@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
-from signalpost.config import Config
+from signalpost.config.sections import Config
 from signalpost.history import EventState
 from signalpost.model.delivery import State
 from signalpost.model.errors import SignalpostError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from signalpost.config import check_settings
+from signalpost.config.building import check_settings
 from signalpost.ingest.decode import Limits, RequestFault, decode_call
 from signalpost.mapping.destinations import DESTINATION_TYPES
 from signalpost.mapping.destinations.destination_type import Destination

@@ -14,8 +14,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from signalpost.catalog import Catalog
-from signalpost.config import Config, build_destinations, build_sources
-from signalpost.console.app import ConsoleParts, build_console_app
+from signalpost.config.building import build_destinations, build_sources
+from signalpost.config.sections import Config
+from signalpost.console.access import Access
+from signalpost.console.app import build_console_app
+from signalpost.console.parts import ConsoleParts
+from signalpost.control_token import new_control_token, write_control_token
 from signalpost.data_folder import DataFolder
 from signalpost.deliver.batches import BatchLimits
 from signalpost.deliver.worker import DeliveryParts, Worker, WorkerSettings
@@ -133,10 +137,12 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
         stack.callback(pruning.cancel)
 
         version = importlib.metadata.version("signalpost")
-        parts = ConsoleParts(version, queue, catalog, telemetry, readiness.find_unreadiness)
+        control_token = new_control_token()
+        parts = ConsoleParts(version, queue, catalog, telemetry, Access(control_token), readiness.find_unreadiness)
         console = Listener(build_console_app(parts), console_socket)
         await console.start()
         stack.push_async_callback(console.stop)
+        write_control_token(data_folder.path, control_token, console.url)
         limits = Limits(**config.limits.model_dump())
         api = TrackingApi(catalog, Intake(queue, history, telemetry), limits, telemetry, readiness.find_unreadiness)
         tracking = Listener(build_tracking_app(api), tracking_socket)

@@ -25,6 +25,13 @@ class Program:
     process: subprocess.Popen[str]
     announced: Mapping[str, Any]
 
+    def read_api(self, path: str) -> Any:
+        """What the control API of this gateway answers, asked as the command line asks."""
+        token, url = (Path(self.announced["data_dir"]) / "control.token").read_text().split()
+        response = requests.get(url + path, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        response.raise_for_status()
+        return response.json()
+
     def kill(self) -> None:
         """SIGKILL: the process gets no chance to finish anything."""
         self.process.kill()
@@ -112,7 +119,7 @@ def drain(gateway: Program, timeout_seconds: float = 60) -> dict[str, Any]:
     """The ledger as soon as nothing waits in the gateway any more."""
     deadline = time.monotonic() + timeout_seconds
     while True:
-        ledger = read_json(f"{gateway.announced['console_url']}/api/ledger")
+        ledger = gateway.read_api("/api/ledger")
         if sum(ledger["events"]["pending"].values()) == 0:
             return dict(ledger)
         assert time.monotonic() < deadline, f"still waiting: {ledger['events']['pending']}"

@@ -30,7 +30,7 @@ def post(gateway: Program, path: str, body: bytes, *, key: str = WRITE_KEY) -> r
 
 
 def read_ledger(gateway: Program) -> dict[str, dict[str, dict[str, int]]]:
-    return dict(read_json(f"{gateway.announced['console_url']}/api/ledger"))
+    return dict(gateway.read_api("/api/ledger"))
 
 
 def test_a_taken_port(tmp_path: Path) -> None:

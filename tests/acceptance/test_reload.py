@@ -31,7 +31,7 @@ def test_a_new_token_resumes_a_paused_destination(tmp_path: Path) -> None:
             call = {"userId": "u1", "event": "Order Completed", "properties": {"revenue": 5}}
             assert requests.post(url, json=call, auth=(WRITE_KEY, ""), timeout=10).json()["accepted"] == 1
             wait_for(gateway, 'signalpost_destination_paused{destination="main-pixel",reason="token"} 1.0')
-            ledger = read_json(f"{gateway.announced['console_url']}/api/ledger")
+            ledger = gateway.read_api("/api/ledger")
             assert (sum(ledger["events"]["pending"].values()), ledger["events"]["delivered"]) == (1, 0)
 
             config.write_text(good.replace("pixel_id", "pixle_id"))

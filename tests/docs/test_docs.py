@@ -12,7 +12,8 @@ import pytest
 
 import signalpost
 from scripts.generate_reference import build_pages
-from signalpost.config import Config, build_destinations, build_sources
+from signalpost.config.building import build_destinations, build_sources
+from signalpost.config.sections import Config
 from signalpost.ingest.decode import FaultCode
 from signalpost.model.segment_event import CallCode
 

@@ -1,0 +1,34 @@
+"""`signalpost emulator`."""
+
+from typing import Annotated
+
+import typer
+
+from signalpost.commands.options import Json, run
+from signalpost.terminal import EXIT_FAILED, EXIT_USAGE, fail, out, print_json
+
+
+def emulator(
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8090,
+    profile: Annotated[
+        str, typer.Option(help="observed: as Meta behaves. strict: as its documents demand.")
+    ] = "observed",
+    as_json: Json = False,
+) -> None:
+    """Run a local Meta that checks, keeps and shows what it receives. Not Meta: for tests and demos."""
+    from signalpost.emulator.app import EmulatorSettings
+    from signalpost.emulator.app import serve as serve_emulator
+
+    def on_ready(url: str) -> None:
+        if as_json:
+            print_json({"event": "ready", "url": url})
+        else:
+            out.print(f"[bold]Local Meta emulator[/bold] ({profile}) at {url}")
+            out.print("  Token EMULATOR_TOKEN, any dataset id. Ctrl-C stops it.")
+
+    if profile not in {"observed", "strict"}:
+        fail(f"--profile: must be observed or strict, not {profile}", EXIT_USAGE)
+    try:
+        run(serve_emulator(EmulatorSettings(port=port, profile=profile), on_ready))  # type: ignore[arg-type]
+    except OSError as error:
+        fail(f"--port: cannot listen on 127.0.0.1:{port}: {error.strerror}; choose another, or 0", EXIT_FAILED)

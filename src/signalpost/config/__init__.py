@@ -1,0 +1,1 @@
+"""signalpost.toml and SIGNALPOST_* become one frozen Config."""

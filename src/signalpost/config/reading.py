@@ -1,0 +1,73 @@
+"""The only reader of the configuration file and of the environment, which beats the file. Raises ConfigError."""
+
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from signalpost.config.faults import Variable, describe_faults, suggest
+from signalpost.config.secret_files import read_secret_file, tell
+from signalpost.config.sections import Config
+from signalpost.model.errors import ConfigError
+
+DEFAULT_FILE = Path("signalpost.toml")
+ENVIRONMENT_PREFIX = "SIGNALPOST_"
+
+
+def read_config(file: Path | None = None) -> Config:
+    """Read the file (default: signalpost.toml when it is there) and the environment. Raises ConfigError."""
+    given = _read_file(file)
+    variables = _read_environment()
+    for (section, key), variable in variables.items():
+        below = given.setdefault(section, {})
+        if isinstance(below, dict):  # else the file is wrong, and is told so
+            below[key] = variable.value
+    try:
+        return Config.model_validate(given)
+    except ValidationError as error:
+        raise ConfigError("\n".join(describe_faults(error, str(file or DEFAULT_FILE), Config, variables))) from None
+
+
+def _read_file(file: Path | None) -> dict[str, Any]:
+    path = file or DEFAULT_FILE
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if file is None:
+            return {}
+        raise ConfigError(
+            f"{path}: there is no such file; write one (docs/configuration.md shows how) or try `signalpost demo`"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: this is not valid TOML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {tell(error)}") from None
+
+
+def _read_environment() -> dict[tuple[str, str], Variable]:
+    """Section and key -> what SIGNALPOST_<SECTION>__<KEY> says, or the file that its _FILE form names.
+
+    A mistyped variable would be ignored in silence, so an unknown one is an error. Without the double underscore it is
+    somebody else's: Kubernetes sets SIGNALPOST_PORT for a service of that name.
+    """
+    known = {f"{ENVIRONMENT_PREFIX}{section}__{key}".upper(): (section, key) for section, key in _find_settings()}
+    found: dict[tuple[str, str], Variable] = {}
+    for name, value in os.environ.items():
+        if not name.startswith(ENVIRONMENT_PREFIX) or "__" not in name:
+            continue
+        setting = known.get(name) or known.get(name.removesuffix("_FILE"))
+        if setting is None:
+            raise ConfigError(f"{name}: there is no such setting{suggest(name, known, show_all=False)}")
+        if setting in found:
+            raise ConfigError(f"{found[setting].name} and {name} are both given; keep one")
+        found[setting] = Variable(name, value if name in known else read_secret_file(Path(value), name))
+    return found
+
+
+def _find_settings() -> Iterator[tuple[str, str]]:
+    for section, field in Config.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from ((section, key) for key in field.annotation.model_fields)

@@ -1,0 +1,118 @@
+"""What can be configured: a frozen section for each table of signalpost.toml, each key with its description.
+
+A part of the gateway gets plain values from here; the sections know nothing of the parts.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from signalpost.catalog import WRITE_KEY_SHAPE
+from signalpost.mapping.destinations.destination_type import ApiVersion
+
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class ServerSection(_Section):
+    """Addresses and files."""
+
+    host: str = Field("0.0.0.0", description="Address of the tracking API.")  # noqa: S104 - SDKs call from elsewhere
+    port: Port = Field(8080, description="Port of the tracking API; 0 takes a free one.")
+    console_host: str = Field("127.0.0.1", description="Address of the control API, health and metrics.")
+    console_port: Port = Field(8081, description="Port of the control API, health and metrics; 0 takes a free one.")
+    data_dir: Path = Field(Path("signalpost-data"), description="Folder of the queue; made with mode 0700.")
+
+
+def _check_base_url(url: str) -> str:
+    """Every token goes to this host, so what it names must be plain to see, and the way there encrypted."""
+    try:
+        parts = urlsplit(url)
+        is_plain = bool(parts.hostname) and not (parts.username or parts.query or parts.fragment or "@" in parts.netloc)
+        is_private = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK_NAMES)
+    except ValueError:
+        is_plain = is_private = False
+    if not (is_plain and is_private):
+        raise PydanticCustomError(
+            "base_url", "must begin with https:// and a host (http:// only for this machine: localhost, 127.0.0.1)"
+        )
+    return url
+
+
+class MetaSection(_Section):
+    """Meta's Graph API."""
+
+    base_url: Annotated[str, AfterValidator(_check_base_url)] = Field(
+        "https://graph.facebook.com", description="The emulator's address in tests and demos."
+    )
+    api_version: ApiVersion = Field("v26.0", description="Version in the path of every request.")
+
+
+class LimitsSection(_Section):
+    """What one request to the tracking API may hold; bytes count after decompression."""
+
+    max_call_bytes: int = Field(32 << 10, gt=0, description="JSON bytes of one call.")
+    max_single_body_bytes: int = Field(500 << 10, gt=0, description="Body of /v1/track and the other single calls.")
+    max_batch_body_bytes: int = Field(4 << 20, gt=0, description="Body of /v1/batch and /v1/import.")
+    max_batch_calls: int = Field(2_500, gt=0, description="Calls in one batch.")
+
+
+class DeliverySection(_Section):
+    """How each destination is served."""
+
+    max_batch_events: int = Field(500, ge=1, le=1000, description="Events in one request; Meta takes at most 1,000.")
+    max_batch_bytes: int = Field(1 << 20, ge=1 << 10, description="JSON bytes of the events in one request.")
+    batches_in_flight: int = Field(2, ge=1, le=16, description="Requests under way at once for one destination.")
+    linger_seconds: float = Field(1.0, ge=0, le=60, description="How long to wait for a batch to fill up.")
+
+
+class LogSection(_Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is written.")
+    format: Literal["text", "json"] = Field("text", description="text for people, json for machines.")
+
+
+def _check_write_key(key: str) -> str:
+    if not WRITE_KEY_SHAPE.fullmatch(key):
+        raise PydanticCustomError("write_key", "must be 16 to 64 letters, digits, - or _")
+    return key
+
+
+def _check_any(keys: tuple[str, ...]) -> tuple[str, ...]:
+    if not keys:
+        raise PydanticCustomError("write_keys", "must hold at least one write key")
+    return keys
+
+
+WriteKeyText = Annotated[str, AfterValidator(_check_write_key)]
+
+
+class SourceSection(_Section):
+    """One source: a name, its write keys, and the names of its destinations."""
+
+    name: str = Field(min_length=1)
+    write_keys: Annotated[tuple[WriteKeyText, ...], AfterValidator(_check_any)] = Field(repr=False)
+    destinations: tuple[str, ...] = ()
+
+
+class Config(_Section):
+    """Everything that is configured. `destinations` are checked apart, each against the settings of its type."""
+
+    server: ServerSection = ServerSection()
+    meta: MetaSection = MetaSection()
+    limits: LimitsSection = LimitsSection()
+    delivery: DeliverySection = DeliverySection()
+    log: LogSection = LogSection()
+    sources: tuple[SourceSection, ...] = ()
+    # Holds tokens as they stand in the file, also under a mistyped key: never shown, never dumped.
+    destinations: tuple[dict[str, Any], ...] = Field((), repr=False, exclude=True)

@@ -1,0 +1,5 @@
+"""The control API: one file for each resource, each route with the role it asks for."""
+
+from signalpost.console.api import ledger
+
+ROUTERS = (ledger.router,)

@@ -1,0 +1,32 @@
+"""What the console and the control API look at and act through."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from signalpost.catalog import Catalog
+from signalpost.console.access import Access
+from signalpost.queue.interface import Queue
+from signalpost.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleParts:
+    """The running gateway as the console sees it. find_unreadiness: why calls are not taken now, or None."""
+
+    version: str
+    queue: Queue
+    catalog: Catalog
+    telemetry: Telemetry
+    access: Access
+    find_unreadiness: Callable[[], str | None]
+
+
+def _find_parts(request: Request) -> ConsoleParts:
+    return request.app.state.parts  # type: ignore[no-any-return]
+
+
+Parts = Annotated[ConsoleParts, Depends(_find_parts)]
+"""What a route asks for when it needs the gateway."""
