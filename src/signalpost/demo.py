@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from signalpost.config.sections import Config
-from signalpost.history import EventState
+from signalpost.history.entries import EventState
 from signalpost.model.delivery import State
 from signalpost.model.errors import SignalpostError
 from signalpost.model.ids import MessageId, SourceId

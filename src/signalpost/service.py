@@ -23,7 +23,7 @@ from signalpost.control_token import new_control_token, write_control_token
 from signalpost.data_folder import DataFolder
 from signalpost.deliver.batches import BatchLimits
 from signalpost.deliver.worker import DeliveryParts, Worker, WorkerSettings
-from signalpost.history import History
+from signalpost.history.calls import History
 from signalpost.ingest.decode import Limits
 from signalpost.ingest.intake import Intake
 from signalpost.ingest.routes import TrackingApi, build_tracking_app

@@ -15,7 +15,8 @@ from signalpost.deliver.batches import BatchLimits
 from signalpost.deliver.retry import RetryPolicy
 from signalpost.deliver.worker import DeliveryParts, Worker, WorkerSettings
 from signalpost.emulator.app import RunningEmulator
-from signalpost.history import History, describe_call
+from signalpost.history.calls import History
+from signalpost.history.entries import describe_call
 from signalpost.mapping.destinations.conversions_api import CONVERSIONS_API
 from signalpost.mapping.destinations.destination_type import Destination, DestinationSettings
 from signalpost.model.delivery import Batch, NewEvent, Outcome, Target

@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 
 from signalpost.catalog import Catalog, Source
-from signalpost.history import CallEntry, History
+from signalpost.history.calls import History
+from signalpost.history.entries import CallEntry
 from signalpost.ingest.decode import Limits
 from signalpost.ingest.intake import Intake
 from signalpost.ingest.routes import TrackingApi, build_tracking_app

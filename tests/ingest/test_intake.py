@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signalpost.catalog import Source
-from signalpost.history import History
+from signalpost.history.calls import History
+from signalpost.history.views import show_call
 from signalpost.ingest.decode import DecodedBatch, Limits, decode_batch, decode_single
 from signalpost.ingest.intake import Intake
 from signalpost.mapping.destinations.destination_type import Destination
@@ -34,6 +35,7 @@ PERSON = {
 }
 TOKEN = "EAAcanarytoken0123456789"
 TRAITS = {**PERSON, "token": TOKEN, "address": {"street": "17 Feather Lane", "city": "Plumage City"}}
+NAMES = {"canarina", "birdsworth"}
 CANARIES = ("canary.person", "4155550199", "canarina", "birdsworth", "feather lane", "plumage", TOKEN.lower())
 
 
@@ -98,14 +100,14 @@ async def test_no_canary_anywhere(tmp_path, capfd, caplog):
         answers.append(await gateway.ask("GET", f"/v1/track?email={PERSON['email']}"))
         assert (await gateway.ledger()).events.pending.total >= 1
         on_disk = read_all(tmp_path)
-        remembered = repr(gateway.entries())
+        shown = msgspec.json.encode([show_call(entry) for entry in gateway.entries()]).decode()
     places = {
         "answers": "".join(answer.text + repr(dict(answer.headers)) for answer in answers),
         "disk while running": on_disk,
         "disk after stopping": read_all(tmp_path),
         "output": "".join(capfd.readouterr()),
         "log": caplog.text,
-        "memory of calls": remembered,
+        "what the debugger shows": shown,
     }
     for place, text in places.items():
         found = [canary for canary in CANARIES if canary in text.lower()]

@@ -25,7 +25,7 @@ from signalpost.deliver.retry import (
     Split,
     decide,
 )
-from signalpost.history import History
+from signalpost.history.calls import History
 from signalpost.model.delivery import Accepted, Batch, Outcome, QueuedEvent, Target, Unauthorized
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DatasetId, DestinationId

@@ -8,31 +8,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from signalpost.catalog import Source
-from signalpost.history import CallEntry, History, describe_call
+from signalpost.history.calls import History
+from signalpost.history.entries import NO_REQUEST, RequestFacts
+from signalpost.ingest.entries import KeptTexts, RejectedCall, ValidCall, describe_rejected, describe_valid
 from signalpost.mapping.action_source import find_max_age
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.mapping.mapper import map_event
 from signalpost.model.delivery import AcceptedCall, DiscardedEvent, NewEvent, RefusedCall
-from signalpost.model.ids import DatasetId
+from signalpost.model.ids import SourceId
 from signalpost.model.results import Discarded, Mapped, MappingResult
 from signalpost.model.segment_event import InvalidCall, RequestContext, SegmentEvent, parse_call
-from signalpost.model.server_event import ServerEvent
 from signalpost.queue.interface import Queue
 from signalpost.telemetry import Telemetry
 
 _LONGEST_TURN = 0.005
 """Seconds of mapping after which other requests get their turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedCall:
-    """A call that is no valid Segment call, by its place in the request."""
-
-    index: int
-    invalid: InvalidCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +53,18 @@ class Intake:
         self._monotonic = monotonic
 
     async def accept(
-        self, calls: Sequence[object | InvalidCall], source: Source, request: RequestContext
+        self,
+        calls: Sequence[object | InvalidCall],
+        source: Source,
+        request: RequestContext,
+        facts: RequestFacts = NO_REQUEST,
+        texts: Sequence[bytes] = (),
     ) -> IntakeReceipt:
-        """Store everything that can be stored; raises QueueUnavailable when nothing of the request was."""
-        events: list[SegmentEvent] = []
-        accepted: list[AcceptedCall] = []
+        """Store everything that can be stored; raises QueueUnavailable when nothing of the request was.
+
+        facts, texts: for the live debugger: what is known of the request, and the JSON of each call.
+        """
+        valid: list[ValidCall] = []
         rejected: list[RejectedCall] = []
         turn_began = self._monotonic()
         for index, raw in enumerate(calls):
@@ -72,16 +72,30 @@ class Intake:
             if isinstance(parsed, InvalidCall):
                 rejected.append(RejectedCall(index, parsed))
             else:
-                events.append(parsed)
-                accepted.append(self._map_call(parsed, source))
+                valid.append(ValidCall(index, parsed, self._map_call(parsed, source)))
             if self._monotonic() - turn_began > _LONGEST_TURN:
                 await asyncio.sleep(0)
                 turn_began = self._monotonic()
         refused = [RefusedCall(source.id, call.invalid.code) for call in rejected]
-        receipt = await self._queue.put(accepted, refused)
-        self._tell(source, request.received_at, events, accepted, rejected, receipt.is_duplicate)
+        receipt = await self._queue.put([call.accepted for call in valid], refused)
         duplicates = sum(receipt.is_duplicate)
-        return IntakeReceipt(len(accepted) - duplicates, duplicates, rejected)
+        self._tell(source.id, valid, len(rejected), receipt.is_duplicate)
+        kept = KeptTexts(calls, texts)
+        for call, is_duplicate in zip(valid, receipt.is_duplicate, strict=True):
+            self._history.record(describe_valid(call, facts, kept.find(call.index), is_duplicate=is_duplicate))
+        for refusal in rejected:
+            self._telemetry.call_invalid(source.id, refusal.invalid.code)
+            self._history.record(describe_rejected(refusal, source, request, facts, kept))
+        return IntakeReceipt(len(valid) - duplicates, duplicates, rejected)
+
+    def _tell(
+        self, source_id: SourceId, valid: Sequence[ValidCall], rejected: int, is_duplicate: Sequence[bool]
+    ) -> None:
+        types: Counter[str] = Counter(call.event.type for call in valid)
+        if rejected:
+            types["invalid"] = rejected
+        self._telemetry.calls_received(source_id, types, sum(is_duplicate))
+        self._telemetry.results_stored([call.accepted for call in valid], is_duplicate)
 
     def _map_call(self, event: SegmentEvent, source: Source) -> AcceptedCall:
         queued: list[NewEvent] = []
@@ -103,47 +117,27 @@ class Intake:
             self._telemetry.mapping_failed(destination.id, error)
             return [_to_discarded_event(destination, event, Discarded("mapping_failed"))]
 
-    def _tell(
-        self,
-        source: Source,
-        received_at: datetime,
-        events: Sequence[SegmentEvent],
-        accepted: Sequence[AcceptedCall],
-        rejected: Sequence[RejectedCall],
-        is_duplicate: Sequence[bool],
-    ) -> None:
-        types: Counter[str] = Counter(event.type for event in events)
-        if rejected:
-            types["invalid"] = len(rejected)
-        self._telemetry.calls_received(source.id, types, sum(is_duplicate))
-        self._telemetry.results_stored(accepted, is_duplicate)
-        for event, call, duplicate in zip(events, accepted, is_duplicate, strict=True):
-            entry = describe_call(call, is_duplicate=duplicate, call_type=event.type, event_name=event.event)
-            self._history.record(entry)
-        for refused in rejected:
-            code = refused.invalid.code
-            self._telemetry.call_invalid(source.id, code)
-            self._history.record(CallEntry(source.id, received_at, None, "", "", "rejected", code))
-
 
 def _to_event(destination: Destination, event: SegmentEvent, result: MappingResult) -> NewEvent | DiscardedEvent:
     match result:
-        case Mapped(dataset_id, server_event):
-            return _to_new_event(destination, dataset_id, server_event)
+        case Mapped():
+            return _to_new_event(destination, result)
         case Discarded():
             return _to_discarded_event(destination, event, result)
 
 
-def _to_new_event(destination: Destination, dataset_id: DatasetId, server_event: ServerEvent) -> NewEvent:
+def _to_new_event(destination: Destination, mapped: Mapped) -> NewEvent:
+    server_event = mapped.server_event
     max_age = find_max_age(server_event.action_source)
     return NewEvent(
         destination_id=destination.id,
-        dataset_id=dataset_id,
+        dataset_id=mapped.dataset_id,
         event_name=server_event.event_name,
         event_id=server_event.event_id,
         event_time=server_event.event_time,
         expires_at=server_event.event_time + max_age // timedelta(seconds=1),
         payload=server_event.to_json(),
+        warnings=mapped.warnings,
     )
 
 
@@ -159,4 +153,5 @@ def _to_discarded_event(destination: Destination, event: SegmentEvent, result: D
         event_id=sent.event_id if sent else event.message_id,
         event_time=sent.event_time if sent else 0,
         payload=sent.to_json() if sent and result.is_rejected else None,
+        warnings=result.warnings,
     )

@@ -15,7 +15,7 @@ class NewEvent(msgspec.Struct, frozen=True):
     """A server event that is to be queued.
 
     event_time: whole seconds. expires_at: the last second in which Meta takes the event.
-    payload: exactly the JSON bytes of the server event.
+    payload: exactly the JSON bytes of the server event. warnings: what mapping says of it; shown, not stored.
     """
 
     destination_id: DestinationId
@@ -25,6 +25,7 @@ class NewEvent(msgspec.Struct, frozen=True):
     event_time: int
     expires_at: int
     payload: bytes
+    warnings: tuple[str, ...] = ()
 
 
 class DiscardedEvent(msgspec.Struct, frozen=True):
@@ -42,6 +43,7 @@ class DiscardedEvent(msgspec.Struct, frozen=True):
     event_id: str = ""
     event_time: int = 0
     payload: bytes | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class AcceptedCall(msgspec.Struct, frozen=True):
