@@ -11,6 +11,7 @@ from signalpost.config.reading import read_config
 from signalpost.config.sections import Config
 from signalpost.mapping.destinations.conversions_api import ConversionsApiSettings
 from signalpost.model.errors import ConfigError
+from signalpost.vault import generate_master_key
 
 KEY = "wk_website_0123456789abcdef"
 TOKEN = "EAAsecrettoken0123456789"
@@ -325,3 +326,35 @@ def test_a_token_of_another_type(value):
     with pytest.raises(ConfigError, match="access_token: must be text, in quotes") as raised:
         check_settings(ConversionsApiSettings, {"access_token": value}, "here")
     assert TOKEN not in str(raised.value)
+
+
+def test_the_master_key_comes_from_the_environment(monkeypatch):
+    """As text or as the name of a file; a bad one is told without being shown; the file is no place."""
+    key = generate_master_key()
+    assert read_config(write(GOOD)).master_key is None
+    monkeypatch.setenv("SIGNALPOST_MASTER_KEY_FILE", str(write(key, "key")))
+    config = read_config()
+    assert config.master_key == SecretStr(key)
+    assert key not in f"{config!r} {config.model_dump()}"
+    monkeypatch.setenv("SIGNALPOST_MASTER_KEY", key)
+    with pytest.raises(ConfigError, match="both given"):
+        read_config()
+    monkeypatch.delenv("SIGNALPOST_MASTER_KEY_FILE")
+    monkeypatch.setenv("SIGNALPOST_MASTER_KEY", "tooshort")
+    with pytest.raises(ConfigError, match="32 random bytes") as raised:
+        read_config()
+    assert "tooshort" not in str(raised.value)
+    monkeypatch.delenv("SIGNALPOST_MASTER_KEY")
+    with pytest.raises(ConfigError, match="belongs in the environment"):
+        read_config(write(f'master_key = "{key}"'))
+
+
+def test_proxies_and_public_addresses(monkeypatch):
+    """Lists are written with commas in the environment; an address with a path or credentials is refused."""
+    monkeypatch.setenv("SIGNALPOST_SERVER__TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7")
+    assert read_config().server.trusted_proxies == ("10.0.0.0/8", "192.0.2.7")
+    monkeypatch.delenv("SIGNALPOST_SERVER__TRUSTED_PROXIES")
+    wrong = {'trusted_proxies = ["proxy"]': '"proxy" is none', 'public_url = "https://x/y"': "a scheme and a host"}
+    for text, message in wrong.items():
+        with pytest.raises(ConfigError, match=message):
+            read_config(write(f"[server]\n{text}\n"))

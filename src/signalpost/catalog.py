@@ -20,12 +20,16 @@ _NO_KEY = b"\0" * 32
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where calls come from. `destinations` are those that take its calls, in the order of the configuration."""
+    """Where calls come from. `destinations` are those that take its calls, in the order of the configuration.
+
+    A disabled source's keys are answered like unknown ones.
+    """
 
     id: SourceId
     name: str
     write_keys: Sequence[WriteKey] = field(repr=False)
     destinations: Sequence[Destination] = ()
+    is_enabled: bool = True
 
 
 class Catalog:
@@ -40,7 +44,7 @@ class Catalog:
         self.sources = tuple(sources)
         self._api_version = api_version
         self._by_key_digest: Mapping[bytes, Source] = {
-            _digest(key): source for source in self.sources for key in source.write_keys
+            _digest(key): source for source in self.sources if source.is_enabled for key in source.write_keys
         }
         self._destinations = {destination.id: destination for destination in destinations}
         self._changed.set()

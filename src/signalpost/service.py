@@ -37,7 +37,10 @@ from signalpost.model.ids import DestinationId
 from signalpost.model.segment_event import RequestContext, SegmentEvent, parse_call
 from signalpost.queue.interface import Queue
 from signalpost.queue.sqlite import SqliteQueue
+from signalpost.store.database import SettingsStore
 from signalpost.telemetry import Telemetry
+from signalpost.vault import open_vault
+from signalpost.workspace import Workspace
 
 _PRUNE_SECONDS = 3_600
 
@@ -67,11 +70,20 @@ class Service:
     """A running gateway. Built by `running_service`."""
 
     def __init__(
-        self, config: Config, catalog: Catalog, queue: Queue, history: History, delivery: DeliveryParts
+        self,
+        config: Config,
+        catalog: Catalog,
+        queue: Queue,
+        history: History,
+        delivery: DeliveryParts,
+        store: SettingsStore,
     ) -> None:
         self.catalog = catalog
         self.queue = queue
         self.history = history
+        self.workspace = Workspace(
+            store, catalog, now=_now, on_change=self.start_workers, count_pending=self._count_pending
+        )
         self.tracking_url = ""
         self.console_url = ""
         self._delivery = delivery
@@ -96,8 +108,10 @@ class Service:
     def reload(self, config: Config, folder: Path) -> None:
         """Put the sources and destinations of a changed file in force; paused destinations are tried again."""
         destinations = build_destinations(config, folder)
-        self.catalog.replace(build_sources(config, destinations), destinations, config.meta.api_version)
-        self.start_workers()
+        self.workspace.apply_file(build_sources(config, destinations), destinations, config.meta.api_version)
+
+    async def _count_pending(self, destination: DestinationId) -> int:
+        return (await self.queue.counts(destination)).events.pending.total
 
 
 @asynccontextmanager
@@ -107,7 +121,8 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
     Raises ConfigError, AlreadyRunning, DataFolderUnusable or AddressUnavailable before anything is accepted.
     """
     destinations = build_destinations(config, folder)
-    catalog = Catalog(build_sources(config, destinations), destinations, config.meta.api_version)
+    sources = build_sources(config, destinations)
+    catalog = Catalog((), (), config.meta.api_version)
     telemetry, history = Telemetry(standard_events=STANDARD_EVENTS), History()
     async with AsyncExitStack() as stack:
         data_folder = stack.enter_context(DataFolder(config.server.data_dir))
@@ -118,6 +133,8 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
             data_folder.path, now=_now, on_trouble=telemetry.queue_unavailable, on_commit=telemetry.committed
         )
         stack.push_async_callback(queue.close)
+        store = SettingsStore.open(data_folder.path, open_vault(data_folder.path, config.master_key))
+        stack.callback(store.close)
         readiness = Readiness(queue)
         meta = await stack.enter_async_context(MetaClient(config.meta.base_url))
         delivery = DeliveryParts(
@@ -130,8 +147,8 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
             now=_now,
         )
         _warm_up()
-        service = Service(config, catalog, queue, history, delivery)
-        service.start_workers()
+        service = Service(config, catalog, queue, history, delivery, store)
+        service.workspace.apply_file(sources, destinations, config.meta.api_version)
         stack.push_async_callback(service.stop_workers)
         pruning = asyncio.create_task(_prune_hourly(queue, telemetry))
         stack.callback(pruning.cancel)

@@ -12,14 +12,19 @@ from signalpost.config.faults import Variable, describe_faults, suggest
 from signalpost.config.secret_files import read_secret_file, tell
 from signalpost.config.sections import Config
 from signalpost.model.errors import ConfigError
+from signalpost.vault import parse_master_key
 
 DEFAULT_FILE = Path("signalpost.toml")
 ENVIRONMENT_PREFIX = "SIGNALPOST_"
+_MASTER_KEY_NAME = "SIGNALPOST_MASTER_KEY"
 
 
 def read_config(file: Path | None = None) -> Config:
     """Read the file (default: signalpost.toml when it is there) and the environment. Raises ConfigError."""
     given = _read_file(file)
+    if "master_key" in given:
+        raise ConfigError(f"{file or DEFAULT_FILE}: master_key: belongs in the environment, as {_MASTER_KEY_NAME}_FILE")
+    given["master_key"] = _read_master_key()
     variables = _read_environment()
     for (section, key), variable in variables.items():
         below = given.setdefault(section, {})
@@ -65,6 +70,20 @@ def _read_environment() -> dict[tuple[str, str], Variable]:
             raise ConfigError(f"{found[setting].name} and {name} are both given; keep one")
         found[setting] = Variable(name, value if name in known else read_secret_file(Path(value), name))
     return found
+
+
+def _read_master_key() -> str | None:
+    key, file = os.environ.get(_MASTER_KEY_NAME), os.environ.get(f"{_MASTER_KEY_NAME}_FILE")
+    if key is not None and file is not None:
+        raise ConfigError(f"{_MASTER_KEY_NAME} and {_MASTER_KEY_NAME}_FILE are both given; keep one")
+    key = read_secret_file(Path(file), f"{_MASTER_KEY_NAME}_FILE") if file is not None else key
+    if key is None:
+        return None
+    try:
+        parse_master_key(key)
+    except ValueError as error:
+        raise ConfigError(f"{_MASTER_KEY_NAME}: {error}") from None
+    return key
 
 
 def _find_settings() -> Iterator[tuple[str, str]]:

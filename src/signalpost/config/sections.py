@@ -3,11 +3,13 @@
 A part of the gateway gets plain values from here; the sections know nothing of the parts.
 """
 
+import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from signalpost.catalog import WRITE_KEY_SHAPE
@@ -23,6 +25,30 @@ class _Section(BaseModel):
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
+def _check_public_url(url: str) -> str:
+    if url and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+/?", url):
+        raise PydanticCustomError("public_url", 'must be a scheme and a host, such as "https://events.example.com"')
+    return url.rstrip("/")
+
+
+def _split_list(given: object) -> object:
+    """In the environment a list is written with commas."""
+    return [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
+
+
+def _check_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise PydanticCustomError(
+                "network",
+                'must be addresses or networks such as "10.0.0.0/8"; "{network}" is none',
+                {"network": network},
+            ) from None
+    return networks
+
+
 class ServerSection(_Section):
     """Addresses and files."""
 
@@ -31,6 +57,18 @@ class ServerSection(_Section):
     console_host: str = Field("127.0.0.1", description="Address of the control API, health and metrics.")
     console_port: Port = Field(8081, description="Port of the control API, health and metrics; 0 takes a free one.")
     data_dir: Path = Field(Path("signalpost-data"), description="Folder of the queue; made with mode 0700.")
+    public_url: Annotated[str, AfterValidator(_check_public_url)] = Field(
+        "", description="Address under which senders reach the tracking API; the console shows it in snippets."
+    )
+    console_public_url: Annotated[str, AfterValidator(_check_public_url)] = Field(
+        "", description="Address under which browsers reach the console; other host names are refused."
+    )
+    console_allow_http: bool = Field(
+        default=False, description="Let people sign in over plain HTTP from other machines. Passwords travel in clear."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_split_list), AfterValidator(_check_networks)] = Field(
+        (), description="Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto count."
+    )
 
 
 def _check_base_url(url: str) -> str:
@@ -114,5 +152,7 @@ class Config(_Section):
     delivery: DeliverySection = DeliverySection()
     log: LogSection = LogSection()
     sources: tuple[SourceSection, ...] = ()
+    # From the environment alone (reading.py): beside what it opens, it would protect nothing.
+    master_key: SecretStr | None = Field(None, exclude=True)
     # Holds tokens as they stand in the file, also under a mistyped key: never shown, never dumped.
     destinations: tuple[dict[str, Any], ...] = Field((), repr=False, exclude=True)

@@ -3,6 +3,8 @@
 SignalpostError
 ├── ConfigError         a setting is wrong: says which, why, and what would be right
 ├── NewerDataFolder     a newer program wrote the data: start that one
+├── SecretUnreadable    a stored secret can't be opened: the master key is missing or is another one
+├── SettingsUnavailable a change of the settings was not stored; try again later
 └── QueueUnavailable    nothing was stored and nothing may be acknowledged; try again later
 """
 
@@ -17,6 +19,14 @@ class ConfigError(SignalpostError):
 
 class NewerDataFolder(SignalpostError):
     """A file of the data folder was written by a newer program. It is left as it was."""
+
+
+class SecretUnreadable(SignalpostError):
+    """A stored secret can't be opened. The message says which, why and what to do; it never shows a key."""
+
+
+class SettingsUnavailable(SignalpostError):
+    """The settings store could not make a change durable, so it is not in force either."""
 
 
 class QueueUnavailable(SignalpostError):

@@ -1,0 +1,444 @@
+"""The sources and destinations that people change while the gateway runs, beside those of the configuration file.
+
+Every change is one transaction with its audit row, and is in force for the next call as soon as it is stored. What the
+file declares belongs to the file: it is shown, and not changed here; where both use a name, the file's is in force.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, TypeVar
+
+import apsw
+from pydantic import SecretStr, ValidationError
+
+from signalpost.catalog import Catalog, Source
+from signalpost.mapping.destinations import DESTINATION_TYPES
+from signalpost.mapping.destinations.destination_type import Destination, DestinationSettings, DestinationType
+from signalpost.model.errors import ConfigError, SignalpostError
+from signalpost.model.ids import DestinationId, SourceId, WriteKey
+from signalpost.store import destinations as destination_rows
+from signalpost.store import sources as source_rows
+from signalpost.store.audit import Actor, record_change
+from signalpost.store.database import SettingsStore
+
+Origin = Literal["file", "console"]
+RefusalCode = Literal["not_found", "from_file", "name_taken", "invalid", "in_use"]
+
+MAX_WRITE_KEYS: Final = 2
+_NAME_CHARACTERS: Final = 64
+_SECRET_SHOWN: Final = "(secret)"  # noqa: S105 - what is shown in its place
+
+Answer = TypeVar("Answer")
+
+
+class ChangeRefused(SignalpostError):
+    """A change that makes no sense. faults: field -> what is wrong with it, for people; empty when no field is."""
+
+    def __init__(self, code: RefusalCode, message: str, faults: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.code: RefusalCode = code
+        self.message = message
+        self.faults = dict(faults or {})
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """A source as people see it. `keys`: each with the time it was made; None for the file's."""
+
+    name: str
+    origin: Origin
+    is_enabled: bool
+    keys: Sequence[tuple[WriteKey, datetime | None]]
+    destinations: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationEntry:
+    """A destination as people see it. `sources`: the names of those whose calls it takes."""
+
+    name: str
+    origin: Origin
+    destination: Destination
+    sources: Sequence[str]
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether calls are mapped for it."""
+        return self.destination.is_enabled
+
+    @property
+    def type(self) -> DestinationType[Any]:
+        """Its destination type."""
+        return self.destination.type
+
+    @property
+    def settings(self) -> DestinationSettings:
+        """Its checked settings, with the secret ones masked by their type."""
+        return self.destination.settings
+
+
+class Workspace:
+    """What is in force, and the only way to change it from a console or a program."""
+
+    def __init__(
+        self,
+        store: SettingsStore,
+        catalog: Catalog,
+        *,
+        now: Callable[[], datetime],
+        on_change: Callable[[], None],
+        count_pending: Callable[[DestinationId], Awaitable[int]],
+    ) -> None:
+        """on_change: called when something else is in force. count_pending: how many events wait for a destination."""
+        self._store = store
+        self._catalog = catalog
+        self._now = now
+        self._on_change = on_change
+        self._count_pending = count_pending
+        self._changing = asyncio.Lock()
+        self._file_sources: Mapping[str, Source] = {}
+        self._file_destinations: Mapping[str, Destination] = {}
+        self._api_version = ""
+        self._sources: dict[str, SourceEntry] = {}
+        self._destinations: dict[str, DestinationEntry] = {}
+
+    def apply_file(self, sources: Iterable[Source], destinations: Iterable[Destination], api_version: str) -> None:
+        """Put what the configuration file declares in force, with what was made here. Raises ConfigError."""
+        self._file_sources = {source.name: source for source in sources}
+        self._file_destinations = {destination.name: destination for destination in destinations}
+        self._api_version = api_version
+        self._put_in_force()
+
+    @property
+    def sources(self) -> Sequence[SourceEntry]:
+        """The sources in force: the file's, then those made here, each in order."""
+        return tuple(self._sources.values())
+
+    @property
+    def destinations(self) -> Sequence[DestinationEntry]:
+        """The destinations in force, in the same order."""
+        return tuple(self._destinations.values())
+
+    def find_source(self, name: str) -> SourceEntry:
+        """The source of this name. Raises ChangeRefused (not_found)."""
+        entry = self._sources.get(name)
+        if entry is None:
+            raise ChangeRefused("not_found", f'There is no source named "{name}".')
+        return entry
+
+    def find_destination(self, name: str) -> DestinationEntry:
+        """The destination of this name. Raises ChangeRefused (not_found)."""
+        entry = self._destinations.get(name)
+        if entry is None:
+            raise ChangeRefused("not_found", f'There is no destination named "{name}".')
+        return entry
+
+    async def add_source(self, name: str, actor: Actor) -> SourceEntry:
+        """Make a source with one write key. Raises ChangeRefused."""
+        async with self._changing:
+            name = _check_name(name, self._sources, "source")
+
+            def add(connection: apsw.Connection) -> None:
+                source_rows.add_source(connection, name, self._now())
+                source_rows.add_write_key(connection, self._store.vault, name, self._now())
+                self._record(connection, actor, "source.added", name)
+
+            await self._change(add)
+        return self.find_source(name)
+
+    async def set_source_enabled(self, name: str, actor: Actor, *, is_enabled: bool) -> None:
+        """Switch a source on or off; off, its keys are refused like unknown ones. Raises ChangeRefused."""
+        async with self._changing:
+            self._find_own_source(name)
+
+            def switch(connection: apsw.Connection) -> None:
+                source_rows.set_source_enabled(connection, name, is_enabled=is_enabled)
+                self._record(connection, actor, "source.enabled" if is_enabled else "source.disabled", name)
+
+            await self._change(switch)
+
+    async def remove_source(self, name: str, actor: Actor) -> None:
+        """Remove a source; its events that wait are still delivered. Raises ChangeRefused."""
+        async with self._changing:
+            entry = self._find_own_source(name)
+
+            def remove(connection: apsw.Connection) -> None:
+                source_rows.remove_source(connection, name)
+                before = {"destinations": list(entry.destinations), "write_keys": len(entry.keys)}
+                self._record(connection, actor, "source.removed", name, before=before)
+
+            await self._change(remove)
+
+    async def add_write_key(self, name: str, actor: Actor) -> WriteKey:
+        """Give a source a second write key, so that senders can move to it. Raises ChangeRefused."""
+        async with self._changing:
+            entry = self._find_own_source(name)
+            if len(entry.keys) >= MAX_WRITE_KEYS:
+                raise ChangeRefused("invalid", f"A source has at most {MAX_WRITE_KEYS} write keys; remove one first.")
+
+            def add(connection: apsw.Connection) -> WriteKey:
+                self._record(connection, actor, "write_key.added", name)
+                return source_rows.add_write_key(connection, self._store.vault, name, self._now())
+
+            return await self._change(add)
+
+    async def remove_write_key(self, name: str, key: str, actor: Actor) -> None:
+        """Refuse calls with this key from now on. Raises ChangeRefused."""
+        async with self._changing:
+            entry = self._find_own_source(name)
+            if key not in [known for known, _ in entry.keys]:
+                raise ChangeRefused("not_found", f'The source "{name}" has no such write key.')
+            if len(entry.keys) == 1:
+                raise ChangeRefused(
+                    "invalid", "This is the only write key; add another one first, or disable the source."
+                )
+
+            def remove(connection: apsw.Connection) -> None:
+                source_rows.remove_write_key(connection, name, WriteKey(key))
+                self._record(connection, actor, "write_key.removed", name)
+
+            await self._change(remove)
+
+    async def add_destination(
+        self, name: str, type_slug: str, settings: Mapping[str, Any], actor: Actor
+    ) -> DestinationEntry:
+        """Make a destination. settings: as its type reads them, secrets as text. Raises ChangeRefused."""
+        async with self._changing:
+            name = _check_name(name, self._destinations, "destination")
+            destination_type = DESTINATION_TYPES.get(type_slug)
+            if destination_type is None:
+                known = ", ".join(DESTINATION_TYPES)
+                raise ChangeRefused("invalid", "Choose a type.", {"type": f"must be one of {known}"})
+            checked = check_settings(destination_type.settings, settings)
+
+            def add(connection: apsw.Connection) -> None:
+                plain = build_plain_settings(checked)
+                destination_rows.add_destination(connection, name, type_slug, plain, self._now())
+                for setting, secret in build_secret_settings(checked).items():
+                    destination_rows.save_secret(connection, self._store.vault, name, setting, secret)
+                after = {"type": type_slug, **_show_settings(checked)}
+                self._record(connection, actor, "destination.added", name, after=after)
+
+            await self._change(add)
+        return self.find_destination(name)
+
+    async def change_settings(self, name: str, changes: Mapping[str, Any], actor: Actor) -> DestinationEntry:
+        """Change the named settings and leave the others. A secret that is None is removed. Raises ChangeRefused."""
+        async with self._changing:
+            old = self._find_own_destination(name).settings
+            new = check_settings(type(old), {**old.model_dump(exclude_unset=True), **changes})
+            before, after = _compare(_show_settings(old), _show_settings(new))
+            old_secrets, new_secrets = build_secret_settings(old), build_secret_settings(new)
+            moved = {key: new_secrets.get(key) for key in {*old_secrets, *new_secrets}}
+            moved = {key: secret for key, secret in moved.items() if secret != old_secrets.get(key)}
+            for key in moved:
+                before[key], after[key] = (_SECRET_SHOWN if key in old_secrets else None), _SECRET_SHOWN + " changed"
+
+            def change(connection: apsw.Connection) -> None:
+                destination_rows.save_settings(connection, name, build_plain_settings(new))
+                for setting, secret in moved.items():
+                    destination_rows.save_secret(connection, self._store.vault, name, setting, secret)
+                self._record(connection, actor, "destination.changed", name, before=before, after=after)
+
+            if before or after:
+                await self._change(change)
+        return self.find_destination(name)
+
+    async def set_destination_enabled(self, name: str, actor: Actor, *, is_enabled: bool) -> None:
+        """Switch a destination on or off; what waits for it is delivered all the same. Raises ChangeRefused."""
+        async with self._changing:
+            self._find_own_destination(name)
+
+            def switch(connection: apsw.Connection) -> None:
+                destination_rows.set_destination_enabled(connection, name, is_enabled=is_enabled)
+                self._record(connection, actor, "destination.enabled" if is_enabled else "destination.disabled", name)
+
+            await self._change(switch)
+
+    async def remove_destination(self, name: str, actor: Actor) -> None:
+        """Remove a destination for which nothing waits. Raises ChangeRefused (in_use) while something does."""
+        async with self._changing:
+            entry = self._find_own_destination(name)
+            waiting = await self._count_pending(DestinationId(name))
+            if waiting:
+                raise ChangeRefused(
+                    "in_use",
+                    f"{waiting} events wait for {name}. Disable it and let them be delivered, then remove it.",
+                )
+
+            def remove(connection: apsw.Connection) -> None:
+                destination_rows.remove_destination(connection, name)
+                before = {"type": entry.type.slug, **_show_settings(entry.settings)}
+                self._record(connection, actor, "destination.removed", name, before=before)
+
+            await self._change(remove)
+
+    async def connect(self, source: str, destination: str, actor: Actor) -> None:
+        """Let a destination take a source's calls. Raises ChangeRefused."""
+        async with self._changing:
+            entry = self._find_own_source(source)
+            self.find_destination(destination)
+
+            def connect(connection: apsw.Connection) -> None:
+                source_rows.connect(connection, source, destination)
+                self._record(connection, actor, "source.connected", source, after={"destination": destination})
+
+            if destination not in entry.destinations:
+                await self._change(connect)
+
+    async def disconnect(self, source: str, destination: str, actor: Actor) -> None:
+        """Let a destination take no more of a source's calls; what waits is still delivered. Raises ChangeRefused."""
+        async with self._changing:
+            entry = self._find_own_source(source)
+
+            def disconnect(connection: apsw.Connection) -> None:
+                source_rows.disconnect(connection, source, destination)
+                self._record(connection, actor, "source.disconnected", source, before={"destination": destination})
+
+            if destination in entry.destinations:
+                await self._change(disconnect)
+
+    async def _change(self, step: Callable[[apsw.Connection], Answer]) -> Answer:
+        answer = await self._store.write(step)
+        self._put_in_force()
+        return answer
+
+    def _record(
+        self,
+        connection: apsw.Connection,
+        actor: Actor,
+        action: str,
+        subject: str,
+        *,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        record_change(connection, actor, action, subject, now=self._now(), before=before, after=after)
+
+    def _find_own_source(self, name: str) -> SourceEntry:
+        entry = self.find_source(name)
+        if entry.origin == "file":
+            raise ChangeRefused("from_file", f'The source "{name}" is declared in signalpost.toml: change it there.')
+        return entry
+
+    def _find_own_destination(self, name: str) -> DestinationEntry:
+        entry = self.find_destination(name)
+        if entry.origin == "file":
+            raise ChangeRefused(
+                "from_file", f'The destination "{name}" is declared in signalpost.toml: change it there.'
+            )
+        return entry
+
+    def _put_in_force(self) -> None:
+        vault = self._store.vault
+        stored_destinations = self._store.read(lambda connection: destination_rows.list_destinations(connection, vault))
+        stored_sources = self._store.read(lambda connection: source_rows.list_sources(connection, vault))
+        destinations = dict(self._file_destinations)
+        for stored in stored_destinations:
+            if stored.name not in destinations:
+                destinations[stored.name] = _build_destination(stored)
+        sources = dict(self._file_sources)
+        times: dict[WriteKey, datetime] = {}
+        for source in stored_sources:
+            if source.name not in sources:
+                sources[source.name] = _build_source(source, destinations)
+                times |= {key.key: key.created_at for key in source.keys}
+        self._sources = {
+            name: SourceEntry(
+                name,
+                "file" if name in self._file_sources else "console",
+                source.is_enabled,
+                [(key, times.get(key)) for key in source.write_keys],
+                [destination.name for destination in source.destinations],
+            )
+            for name, source in sources.items()
+        }
+        self._destinations = {
+            name: DestinationEntry(
+                name,
+                "file" if name in self._file_destinations else "console",
+                destination,
+                [source.name for source in self._sources.values() if name in source.destinations],
+            )
+            for name, destination in destinations.items()
+        }
+        self._catalog.replace(sources.values(), destinations.values(), self._api_version)
+        self._on_change()
+
+
+def check_settings(settings_type: type[DestinationSettings], given: Mapping[str, Any]) -> DestinationSettings:
+    """The settings as their type reads them. Raises ChangeRefused with one fault for each field."""
+    try:
+        return settings_type.model_validate(dict(given))
+    except ValidationError as error:
+        faults: dict[str, str] = {}
+        for fault in error.errors(include_url=False, include_context=False, include_input=False):
+            place = ".".join(str(part) for part in fault["loc"])
+            faults[place] = fault["msg"].replace("Input should be", "must be")
+        raise ChangeRefused("invalid", "Some settings need another look.", faults) from None
+
+
+def build_plain_settings(settings: DestinationSettings) -> dict[str, Any]:
+    """What differs from the defaults, as JSON, without the secret settings."""
+    return settings.model_dump(mode="json", exclude_defaults=True, exclude=set(find_secret_settings(type(settings))))
+
+
+def build_secret_settings(settings: DestinationSettings) -> dict[str, SecretStr]:
+    """The secret settings that are given."""
+    given = {name: getattr(settings, name) for name in find_secret_settings(type(settings))}
+    return {name: secret for name, secret in given.items() if secret is not None}
+
+
+def find_secret_settings(settings_type: type[DestinationSettings]) -> Sequence[str]:
+    """The names of the settings that are never shown again."""
+    return [name for name, field in settings_type.model_fields.items() if "SecretStr" in str(field.annotation)]
+
+
+def _show_settings(settings: DestinationSettings) -> dict[str, Any]:
+    return build_plain_settings(settings)
+
+
+def _compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was and what is, for the keys that differ."""
+    changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return {key: old.get(key) for key in changed}, {key: new.get(key) for key in changed}
+
+
+def _check_name(name: str, taken: Mapping[str, object], kind: str) -> str:
+    name = " ".join(name.split())
+    if (
+        not name
+        or len(name) > _NAME_CHARACTERS
+        or not name.isprintable()
+        or {"/", "\\"} & set(name)
+        or name in {".", ".."}
+    ):
+        fault = f"must be 1 to {_NAME_CHARACTERS} characters, without slashes"
+        raise ChangeRefused("invalid", f"Name the {kind}.", {"name": fault})
+    if name.casefold() in {known.casefold() for known in taken}:
+        raise ChangeRefused("name_taken", f'There is already a {kind} named "{name}".', {"name": "is taken"})
+    return name
+
+
+def _build_destination(stored: destination_rows.StoredDestination) -> Destination:
+    destination_type = DESTINATION_TYPES.get(stored.type)
+    if destination_type is None:
+        raise ConfigError(f'The stored destination "{stored.name}" has a type that is not known here: {stored.type}')
+    try:
+        settings = check_settings(destination_type.settings, {**stored.settings, **stored.secrets})
+    except ChangeRefused as refusal:
+        faults = "; ".join(f"{key} {fault}" for key, fault in refusal.faults.items())
+        raise ConfigError(f'The stored destination "{stored.name}" can\'t be used: {faults}') from None
+    return Destination(DestinationId(stored.name), stored.name, destination_type, settings, stored.is_enabled)
+
+
+def _build_source(stored: source_rows.StoredSource, destinations: Mapping[str, Destination]) -> Source:
+    return Source(
+        id=SourceId(stored.name),
+        name=stored.name,
+        write_keys=tuple(key.key for key in stored.keys),
+        destinations=tuple(destinations[name] for name in stored.destinations if name in destinations),
+        is_enabled=stored.is_enabled,
+    )
