@@ -112,17 +112,31 @@ def test_a_log_line(log):
     logger.debug("unseen")
     logger.warning("retry_scheduled", events=3)
     (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
-    assert (line["event"], line["level"], line["events"]) == ("retry_scheduled", "warning", 3)
+    assert (line["action"], line["level"], line["events"]) == ("retry_scheduled", "warning", 3)
     assert line["timestamp"].endswith("Z")
 
 
 def test_secrets_in_a_log_line(log):
-    """Tokens and addresses are masked in every text of a line, tracebacks included."""
-    error = ValueError("EAAsecrettoken0123456789 of jo.bloggs@example.com")
-    structlog.get_logger().error("delivery_failed", detail="access_token=EAAsecrettoken0123456789", exc_info=error)
+    """Tokens and addresses are masked in every text of a line; the text of an exception is not in it at all."""
+    error = ValueError("Jo Bloggs, 12 Elm Street")
+    detail = "access_token=EAAsecrettoken0123456789 of jo.bloggs@example.com"
+    structlog.get_logger().error("delivery_failed", detail=detail, exc_info=error)
     assert "ValueError" in log.getvalue()
     assert "EAAsecret" not in log.getvalue()
-    assert "bloggs" not in log.getvalue()
+    assert "loggs" not in log.getvalue()
+    assert "Elm" not in log.getvalue()
+
+
+def test_a_warning_of_a_library(log):
+    """It is a line like the others; what may quote a call is left out: later lines, and the text of an exception."""
+    message, error = "Task exception was never retrieved\nexception=ValueError('Jo Bloggs')", ValueError("Jo Bloggs")
+    logging.getLogger("asyncio").error(message, exc_info=error)
+    logging.getLogger("asyncio").info("unseen")
+    (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert (line["action"], line["library"], line["level"]) == ("library_message", "asyncio", "error")
+    assert line["message"] == "Task exception was never retrieved"
+    assert line["error"] == "ValueError"
+    assert "Bloggs" not in log.getvalue()
 
 
 def test_a_log_that_nobody_reads(log):

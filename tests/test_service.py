@@ -39,6 +39,27 @@ async def test_both_ports_tell_that_calls_are_taken(config: Config) -> None:
                 assert response.status == 200
 
 
+async def test_a_gateway_that_cannot_write_is_not_healthy(config: Config) -> None:
+    """When the write thread is gone only a restart helps: 503 on both ports."""
+    async with running_service(config) as service, aiohttp.ClientSession() as session:
+        await service.queue.close()
+        for url in (service.tracking_url, service.console_url):
+            for path in ("/healthz", "/health", "/readyz"):
+                async with session.get(f"{url}{path}") as response:
+                    assert (response.status, (await response.json())["reason"]) == (503, "queue_unavailable")
+
+
+async def test_the_console_port_tells_what_runs(config: Config) -> None:
+    """Versions of the program, of SQLite and of the queue's file."""
+    async with running_service(config) as service, aiohttp.ClientSession() as session:
+        async with session.get(f"{service.console_url}/version") as response:
+            told = await response.json()
+        async with session.get(f"{service.tracking_url}/version") as response:
+            assert response.status == 404
+    assert told.keys() == {"version", "commit", "sqlite", "schema"}
+    assert told["schema"] >= 1
+
+
 async def test_the_console_port_has_no_tracking_routes_and_the_reverse(config: Config) -> None:
     """No route but health is on both ports."""
     async with running_service(config) as service, aiohttp.ClientSession() as session:

@@ -35,6 +35,7 @@ MetricName = Literal[
     "bisection_requests_total",
     "receipt_mismatch_total",
     "disk_free_bytes",
+    "disk_low_bytes",
     "database_bytes",
     "wal_bytes",
     "clock_skew_seconds",
@@ -101,6 +102,7 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
         "counter", "Requests that Meta took with success, counting fewer events than were sent.", ("destination",)
     ),
     "disk_free_bytes": Metric("gauge", "Free bytes on the disk of the data folder."),
+    "disk_low_bytes": Metric("gauge", "Calls are refused while less is free."),
     "database_bytes": Metric("gauge", "Size of the queue's file."),
     "wal_bytes": Metric("gauge", "Size of the queue's write-ahead log."),
     "clock_skew_seconds": Metric("gauge", "This machine's clock less Meta's; absent until Meta has answered once."),

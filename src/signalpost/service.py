@@ -6,13 +6,13 @@ the queue. So nothing is accepted that can't be stored, and nothing stored is le
 
 import asyncio
 import gc
-import importlib.metadata
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from signalpost.build_info import read_build_info
 from signalpost.catalog import Catalog
 from signalpost.config.building import build_destinations, build_sources
 from signalpost.config.sections import Config
@@ -153,9 +153,10 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
         pruning = asyncio.create_task(_prune_hourly(queue, telemetry))
         stack.callback(pruning.cancel)
 
-        version = importlib.metadata.version("signalpost")
         control_token = new_control_token()
-        parts = ConsoleParts(version, queue, catalog, telemetry, Access(control_token), readiness.find_unreadiness)
+        parts = ConsoleParts(
+            read_build_info(), queue, catalog, telemetry, Access(control_token), readiness.find_unreadiness
+        )
         console = Listener(build_console_app(parts), console_socket)
         await console.start()
         stack.push_async_callback(console.stop)

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.metadata
+import resource
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 def serve(config: ConfigFile = None, as_json: Json = False) -> None:
     """Run the gateway: tracking API, delivery, and the control API."""
+    # A core dump would hold the tokens and the calls that were in memory.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     settings = read_config(config)
     configure_logging(settings.log, as_json=as_json)
     run(_serve(settings, config, as_json=as_json))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from signalpost.build_info import BuildInfo
 from signalpost.catalog import Catalog
 from signalpost.console.access import Access
 from signalpost.queue.interface import Queue
@@ -16,7 +17,7 @@ from signalpost.telemetry import Telemetry
 class ConsoleParts:
     """The running gateway as the console sees it. find_unreadiness: why calls are not taken now, or None."""
 
-    version: str
+    build: BuildInfo
     queue: Queue
     catalog: Catalog
     telemetry: Telemetry

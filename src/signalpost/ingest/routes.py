@@ -191,7 +191,9 @@ class TrackingApi:
         return response
 
     async def health(self, _request: Request) -> Response:
-        """The event loop answers."""
+        """The event loop answers; 503 when the queue can't be written to any more and only a restart helps."""
+        if self._find_unreadiness() == "queue_unavailable":
+            return _respond(503, {"status": "failing", "reason": "queue_unavailable"}, _NO_STORE)
         return _respond(200, {"status": "ok"}, _NO_STORE)
 
     async def readiness(self, _request: Request) -> Response:

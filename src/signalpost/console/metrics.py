@@ -1,0 +1,16 @@
+"""What Prometheus reads: what was counted, and what is read off at this moment."""
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from signalpost.console.access import require_viewer_or_loopback
+from signalpost.console.parts import Parts
+
+router = APIRouter(tags=["metrics"], dependencies=[Depends(require_viewer_or_loopback)])
+
+
+@router.get("/metrics", summary="Metrics in Prometheus' text format", response_class=Response)
+async def read_metrics(parts: Parts) -> Response:
+    """From this machine without signing in; from elsewhere with an API token."""
+    return Response(generate_latest(parts.telemetry.registry), media_type=CONTENT_TYPE_LATEST)
