@@ -6,7 +6,7 @@ BIN = .venv/bin
 export PYTHON UPGRADE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutate bench format reference requirements changelog clean browser
+.PHONY: help demo test check mutate bench format reference requirements changelog clean browser sdk-clients
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,10 +15,10 @@ help: ## show this list
 demo: .venv/.demo ## see it work: a local Meta, the gateway and a sample shop (ONCE=1 ends by itself)
 	@$(BIN)/signalpost demo $(if $(ONCE),--once)
 
-test: browser ## run the tests
+test: browser sdk-clients ## run the tests
 	@$(BIN)/python -m pytest --quiet $(ARGS)
 
-check: browser ## everything a change must pass: format, lint, types, imports, docs and tests
+check: browser sdk-clients ## everything a change must pass: format, lint, types, imports, docs and tests
 	$(BIN)/ruff format --quiet --check
 	$(BIN)/ruff check --quiet
 	$(BIN)/mypy src $(wildcard tests/typing)
@@ -40,7 +40,7 @@ format: .venv/.dev ## format the code and mend what ruff can mend
 reference: .venv/.dev ## write docs/reference again from the code
 	@$(BIN)/python -m scripts.generate_reference
 
-requirements: .venv/.dev ## compile the pinned requirements again (UPGRADE=1 takes the newest)
+requirements: sdk-clients ## compile the pinned requirements again (UPGRADE=1 takes the newest)
 	@sh scripts/compile-requirements.sh
 
 changelog: .venv/.demo ## turn the fragments of changelog.d into a section of CHANGELOG.md (VERSION=0.2.0)
@@ -55,3 +55,8 @@ clean: ## remove .venv and caches
 
 browser: .venv/.dev
 	@sh scripts/find-browser.sh
+
+sdk-clients: .venv/.sdk
+
+.venv/.sdk: .venv/.dev scripts/install-sdk-clients.sh $(wildcard tests/sdk/clients/*.txt) tests/sdk/clients/package-lock.json
+	@sh scripts/install-sdk-clients.sh

@@ -1,0 +1,101 @@
+"""Real SDKs, as programs of their own, against a real gateway: the snippets of docs/sdks, run as they stand."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sdk.lines import Line
+from tests.sdk.recording_proxy import Exchange, Trouble, recording_proxy
+from tests.sdk.snippets import read_snippets, run
+
+pytestmark = pytest.mark.needs_sdk_clients
+
+SNIPPETS = read_snippets()
+ALL_TYPES = ["alias", "group", "identify", "page", "screen", "track"]
+CLIENTS = [
+    "@rudderstack/rudder-sdk-node",
+    "@segment/analytics-node",
+    "analytics-node",
+    "analytics-python",
+    "rudder-sdk-python",
+    "segment-analytics-python",
+]
+EMAIL_HASH = hashlib.sha256(b"jo@example.com").hexdigest()
+USER_HASH = hashlib.sha256(b"u1").hexdigest()
+
+
+def send(client: str, line: Line, folder: Path, trouble: Trouble | None = None, key: str = "") -> list[Exchange]:
+    """Run the client's snippet to its end; what was said on the way."""
+    with recording_proxy(line.gateway_url, trouble) as proxy:
+        ended = run(SNIPPETS[client], proxy.url, key or line.write_key, folder)
+        assert key or ended.returncode == 0, ended.stderr
+        return proxy.posts
+
+
+def list_ids(exchanges: Sequence[Exchange]) -> list[str]:
+    return sorted(call["messageId"] for exchange in exchanges for call in exchange.calls)
+
+
+def check_arrival(line: Line, calls: Sequence[dict[str, Any]]) -> None:
+    """Each call counts once, the purchase is at Meta once, and it is the right person's."""
+    ledger = line.drain(len(calls))
+    events = ledger["events"]
+    assert (events["accepted"], events["delivered"], ledger["imbalance"]) == (len(calls), 1, 0)
+    assert events["filtered"] == {"UNSUPPORTED_EVENT_TYPE": len(calls) - 1}
+    (stored,) = line.read_stored()
+    (track,) = [call for call in calls if call["type"] == "track"]
+    body = stored["body"]
+    assert (body["event_id"], body["event_name"]) == (track["messageId"], "Purchase")
+    assert (body["user_data"]["em"], body["user_data"]["external_id"]) == (EMAIL_HASH, USER_HASH)
+    assert (body["custom_data"]["value"], body["custom_data"]["currency"]) == (39.95, "EUR")
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_every_call_arrives_once(client: str, line: Line, tmp_path: Path) -> None:
+    """One flush of every call type: each call is sent once, accepted, and of the right user and type."""
+    exchanges = send(client, line, tmp_path)
+    calls = [call for exchange in exchanges for call in exchange.calls]
+    assert {exchange.status for exchange in exchanges} == {200}
+    assert sorted(call["type"] for call in calls) == ALL_TYPES
+    assert {call["userId"] for call in calls} == {"u1"}
+    assert [exchange.receipt for exchange in exchanges] == [(len(exchange.calls), 0, 0) for exchange in exchanges]
+    check_arrival(line, calls)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_unavailable_once(client: str, line: Line, tmp_path: Path) -> None:
+    """After one 503 with Retry-After the client sends again; nothing is lost, and nothing is doubled."""
+    exchanges = send(client, line, tmp_path, "unavailable")
+    refused, *taken = exchanges
+    assert (refused.status, {exchange.status for exchange in taken}) == (503, {200})
+    assert set(list_ids([refused])) <= set(list_ids(taken))
+    assert sum(duplicates for _, duplicates, _ in (exchange.receipt for exchange in taken)) == 0
+    check_arrival(line, [call for exchange in taken for call in exchange.calls])
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_answer_lost_once(client: str, line: Line, tmp_path: Path) -> None:
+    """When the connection breaks after the commit the client sends again, and every repeat is known for what it is."""
+    exchanges = send(client, line, tmp_path, "cut")
+    cut, *taken = exchanges
+    assert (cut.status, {exchange.status for exchange in taken}) == (0, {200})
+    (repeat,) = [exchange for exchange in taken if list_ids([exchange]) == list_ids([cut])]
+    assert repeat.receipt == (0, len(cut.calls), 0)
+    check_arrival(line, [call for exchange in taken for call in exchange.calls])
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_unknown_write_key(client: str, line: Line, tmp_path: Path) -> None:
+    """A 401 is final: no call is sent a second time."""
+    exchanges = send(client, line, tmp_path, key="wk_nobody_0123456789abcdef")
+    assert {exchange.status for exchange in exchanges} == {401}
+    ids = list_ids(exchanges)
+    assert len(ids) == len(set(ids))
+
+
+def test_every_snippet_is_run() -> None:
+    """Each snippet that a page calls run by these tests is."""
+    assert sorted(SNIPPETS) == CLIENTS
