@@ -110,6 +110,16 @@ async def test_token_is_in_the_header_only():
     assert "\r\nContent-Type: application/json\r\n" in request
 
 
+async def test_an_answer_that_repeats_the_token():
+    """Meta may quote the token that it refuses, and an address; neither is in what is kept."""
+    said = "Malformed access token token-of-nobody-else, asked by jo@example.com"
+    body = b'{"error": {"code": 190, "message": "%s"}}' % said.encode()
+    head = f"HTTP/1.1 401 Unauthorized\nContent-Length: {len(body)}"
+    async with raw_server(answer_with(head, body)) as url, MetaClient(url) as client:
+        outcome = await client.send(build_batch(), build_target("token-of-nobody-else"))
+    assert outcome == Unauthorized("token", "190 Malformed access token ***, asked by ***")
+
+
 @pytest.mark.parametrize("token", ["two\nlines", "null\0byte", "naïve", "tab\t"])
 async def test_token_that_no_header_can_hold(emulator, client, token):
     """A token with a character that no token has is called the token's fault, and is not sent."""

@@ -10,17 +10,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import msgspec
+
 from signalpost.catalog import Source
 from signalpost.history.calls import History
 from signalpost.history.entries import NO_REQUEST, RequestFacts
 from signalpost.ingest.entries import KeptTexts, RejectedCall, ValidCall, describe_rejected, describe_valid
-from signalpost.mapping.action_source import find_max_age
+from signalpost.mapping.action_source import ACTION_SOURCES, find_max_age
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.mapping.mapper import map_event
 from signalpost.model.delivery import AcceptedCall, DiscardedEvent, NewEvent, RefusedCall
 from signalpost.model.ids import SourceId
 from signalpost.model.results import Discarded, Mapped, MappingResult
 from signalpost.model.segment_event import InvalidCall, RequestContext, SegmentEvent, parse_call
+from signalpost.model.server_event import ServerEvent
 from signalpost.queue.interface import Queue
 from signalpost.telemetry import Telemetry
 
@@ -152,6 +155,13 @@ def _to_discarded_event(destination: Destination, event: SegmentEvent, result: D
         dataset_id=result.dataset_id or None,
         event_id=sent.event_id if sent else event.message_id,
         event_time=sent.event_time if sent else 0,
-        payload=sent.to_json() if sent and result.is_rejected else None,
+        payload=_build_kept_payload(sent) if sent and result.is_rejected else None,
         warnings=result.warnings,
     )
+
+
+def _build_kept_payload(rejected: ServerEvent) -> bytes:
+    """What is kept of a rejected event. An action source that Meta does not know may be anything, so it is left out."""
+    if rejected.action_source not in ACTION_SOURCES:
+        rejected = msgspec.structs.replace(rejected, action_source="")
+    return rejected.to_json()

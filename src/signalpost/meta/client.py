@@ -13,6 +13,7 @@ import aiohttp
 from signalpost.meta.requests import build_body
 from signalpost.meta.response import classify
 from signalpost.model.delivery import Batch, Outcome, Target, Unauthorized, Unavailable
+from signalpost.redaction import MASK
 
 MAX_ANSWER_BYTES = 1 << 20
 MAX_CONNECTIONS = 64
@@ -63,6 +64,8 @@ class MetaClient:
                 url, data=io.BytesIO(build_body(batch, target)), headers=headers, allow_redirects=False
             ) as response:
                 body = await _read_at_most(response.content, MAX_ANSWER_BYTES)
+                # Meta may repeat a token that it refuses, and what it says is kept with the event.
+                body = body.replace(token.encode(), MASK.encode())
                 return classify(response.status, response.headers, body, len(batch.events))
         except TimeoutError:
             return Unavailable(f"no answer within {self._total_seconds:g} seconds")

@@ -21,6 +21,7 @@ from signalpost.model.delivery import (
     Unavailable,
     Unclear,
 )
+from signalpost.redaction import mask_text
 
 _LONGEST_TEXT = 1_000
 
@@ -155,7 +156,7 @@ def _read_error(raw: object) -> GraphError | None:
         code=code,
         error_subcode=_read_number(raw.get("error_subcode")) or 0,
         is_transient=raw.get("is_transient") is True,
-        said=": ".join(text for text in texts if text) or _read_text(raw.get("message")),
+        said=mask_text(": ".join(text for text in texts if text) or _read_text(raw.get("message"))),
         fbtrace_id=_read_text(raw.get("fbtrace_id")) or None,
     )
 
