@@ -9,6 +9,7 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.model.delivery import Target
@@ -18,17 +19,24 @@ WRITE_KEY_SHAPE = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 _NO_KEY = b"\0" * 32
 
 
+SourceKind = Literal["browser", "mobile", "server"]
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where calls come from. `destinations` are those that take its calls, in the order of the configuration.
 
-    A disabled source's keys are answered like unknown ones.
+    kind: what sends them, where that is known; it decides whether a connection's address is a person's.
+    allowed_origins: the web pages that may send; empty: any. It keeps mistakes out, not attackers.
+    is_enabled: False: its keys are answered like unknown ones.
     """
 
     id: SourceId
     name: str
     write_keys: Sequence[WriteKey] = field(repr=False)
     destinations: Sequence[Destination] = ()
+    kind: SourceKind | None = None
+    allowed_origins: Sequence[str] = ()
     is_enabled: bool = True
 
 
@@ -56,7 +64,7 @@ class Catalog:
         return tuple(self._destinations.values())
 
     def find_source(self, write_key: str) -> Source | None:
-        """The source that owns this key, or None. A miss does the same work as a hit."""
+        """The source that owns this key and is switched on, or None. A miss does the same work as a hit."""
         if not WRITE_KEY_SHAPE.fullmatch(write_key):
             return None
         digest = _digest(write_key)

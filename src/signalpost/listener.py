@@ -63,6 +63,8 @@ class Listener:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                ws="none",
+                proxy_headers=False,  # else anybody on this machine could forge an address
                 backlog=_BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=GRACE_SECONDS,

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 from signalpost.build_info import read_build_info
@@ -26,7 +27,7 @@ from signalpost.deliver.worker import DeliveryParts, Worker, WorkerSettings
 from signalpost.history.calls import History
 from signalpost.ingest.decode import Limits
 from signalpost.ingest.intake import Intake
-from signalpost.ingest.routes import TrackingApi, build_tracking_app
+from signalpost.ingest.routes import TrackingApi, TrackingParts, TrackingSettings
 from signalpost.listener import Listener, bind
 from signalpost.mapping.destinations import build_destination
 from signalpost.mapping.mapper import map_event
@@ -161,9 +162,11 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
         await console.start()
         stack.push_async_callback(console.stop)
         write_control_token(data_folder.path, control_token, console.url)
-        limits = Limits(**config.limits.model_dump())
-        api = TrackingApi(catalog, Intake(queue, history, telemetry), limits, telemetry, readiness.find_unreadiness)
-        tracking = Listener(build_tracking_app(api), tracking_socket)
+        intake = Intake(queue, history, telemetry)
+        tracking_parts = TrackingParts(
+            catalog, intake, history, telemetry, readiness.find_unreadiness, _build_tracking_settings(config)
+        )
+        tracking = Listener(TrackingApi(tracking_parts), tracking_socket)
         await tracking.start()
         stack.push_async_callback(tracking.stop)
         service.tracking_url, service.console_url = tracking.url, console.url
@@ -199,6 +202,23 @@ async def _prune_hourly(queue: Queue, telemetry: Telemetry) -> None:
         except QueueUnavailable as trouble:
             telemetry.queue_unavailable(str(trouble))
         await asyncio.sleep(_PRUNE_SECONDS)
+
+
+def _build_tracking_settings(config: Config) -> TrackingSettings:
+    limits, server = config.limits, config.server
+    return TrackingSettings(
+        limits=Limits(
+            max_call_bytes=limits.max_call_bytes,
+            max_single_body_bytes=limits.max_single_body_bytes,
+            max_batch_body_bytes=limits.max_batch_body_bytes,
+            max_batch_calls=limits.max_batch_calls,
+        ),
+        requests_per_second=limits.rate_limit,
+        bad_keys_per_minute=limits.bad_key_limit,
+        body_memory_bytes=limits.max_body_memory_bytes,
+        trusted_proxies=[ip_network(proxy) for proxy in server.trusted_proxies],
+        public_url=server.public_url or None,
+    )
 
 
 def _build_worker_settings(config: Config) -> WorkerSettings:

@@ -19,6 +19,7 @@ from signalpost.model.delivery import AcceptedCall, Batch, DeadReason, Outcome
 from signalpost.model.ids import DestinationId, SourceId
 
 Action = Literal[
+    "write_key_refused",
     "request_failed",
     "mapping_failed",
     "delivery_failed",
@@ -34,6 +35,7 @@ Action = Literal[
 ]
 
 ACTIONS: Final[Mapping[Action, str]] = {
+    "write_key_refused": "A write key that is not known, or whose source is switched off; its sender loses the calls.",
     "request_failed": "A fault of ours while a request was answered; its client was told to send it again.",
     "mapping_failed": "A fault of ours while a call was mapped; it is a dead letter, the others went on.",
     "delivery_failed": "A fault of ours while delivering; the events are tried again.",
@@ -130,6 +132,10 @@ class Telemetry:
     def request_refused(self, status: int, code: str) -> None:
         """A whole request was refused."""
         self._count("requests_refused_total", str(status), code)
+
+    def write_key_refused(self, key_ending: str, client_ip: str) -> None:
+        """A wrong write key was sent; told at most once a minute for each key and address."""
+        self._tell("warning", "write_key_refused", key_ending=key_ending, client_ip=client_ip)
 
     def request_failed(self, error: Exception) -> None:
         """A fault of ours while answering."""

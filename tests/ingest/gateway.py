@@ -17,7 +17,7 @@ from signalpost.history.calls import History
 from signalpost.history.entries import CallEntry
 from signalpost.ingest.decode import Limits
 from signalpost.ingest.intake import Intake
-from signalpost.ingest.routes import TrackingApi, build_tracking_app
+from signalpost.ingest.routes import TrackingApi, TrackingParts, TrackingSettings
 from signalpost.listener import Listener, bind
 from signalpost.mapping.destinations import build_destination
 from signalpost.mapping.destinations.destination_type import Destination
@@ -104,17 +104,27 @@ CONVERSIONS = build_destination("facebook-conversions-api", {"pixel_id": "123456
 
 @asynccontextmanager
 async def running_gateway(
-    folder: Path, *, destinations: Sequence[Destination] = (CONVERSIONS,), limits: Limits | None = None
+    folder: Path,
+    *,
+    destinations: Sequence[Destination] = (CONVERSIONS,),
+    limits: Limits | None = None,
+    settings: TrackingSettings | None = None,
+    **of_source: Any,
 ) -> AsyncIterator[Gateway]:
-    """Two sources, the same destinations for both."""
+    """Two sources, the same destinations for both; no limit of any rate unless `settings` says so.
+
+    of_source: what is particular to the website.
+    """
+    await asyncio.to_thread(folder.mkdir, exist_ok=True)
     sources = [
-        Source(SOURCE, SOURCE, (WriteKey(KEY),), destinations),
+        Source(SOURCE, SOURCE, (WriteKey(KEY),), destinations, **of_source),
         Source(OTHER_SOURCE, OTHER_SOURCE, (WriteKey(OTHER_KEY),), destinations),
     ]
     catalog = Catalog(sources, destinations, "v26.0")
     queue, history, telemetry = SqliteQueue.open(folder, now=read_clock), History(), Telemetry()
-    api = TrackingApi(catalog, Intake(queue, history, telemetry), limits or Limits(), telemetry, lambda: None)
-    listener = Listener(build_tracking_app(api), bind("127.0.0.1", 0, "server.port"))
+    settings = settings or TrackingSettings(limits or Limits(), requests_per_second=0, bad_keys_per_minute=0)
+    parts = TrackingParts(catalog, Intake(queue, history, telemetry), history, telemetry, lambda: None, settings)
+    listener = Listener(TrackingApi(parts), bind("127.0.0.1", 0, "server.port"))
     await listener.start()
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:

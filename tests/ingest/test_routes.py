@@ -12,9 +12,10 @@ import zlib
 import aiohttp
 import pytest
 
+from signalpost.history.views import show_call, show_refusal
 from signalpost.ingest.decode import Limits
 from signalpost.ingest.intake import Intake
-from signalpost.ingest.routes import BATCH_PATHS, SINGLE_PATHS
+from signalpost.ingest.paths import PATHS
 from tests.ingest.gateway import (
     CALL,
     KEY,
@@ -40,28 +41,42 @@ def basic(credentials: bytes) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-@pytest.mark.parametrize(("name", "call_type"), SINGLE_PATHS.items())
-async def test_single_paths(gateway, name, call_type, slash):
-    """Each call type has a long and a short path, with and without a slash; the path says the type."""
+@pytest.mark.parametrize("path", [path for path in PATHS if path.kind == "call"], ids=lambda path: path.template)
+async def test_single_paths(gateway, path, slash):
+    """Each call type has its paths, with and without a slash; the path says the type."""
     call = {"userId": "u1", "event": "Signed Up", "groupId": "g1", "previousId": "p1"}
-    answer = await gateway.post(f"/v1/{name}{slash}", call)
+    answer = await gateway.post(f"{path.template}{slash}", call)
     assert (answer.status, answer.text) == (200, STORED)
-    assert gateway.entries()[-1].call_type == call_type
+    assert gateway.entries()[-1].call_type == path.call_type
 
 
 async def test_the_paths_are_those_of_the_api():
-    """Six call types, each with its initial."""
+    """Six call types, each by its name and initial; batches; pixels; then RudderStack's and Jitsu's. Nothing else."""
     names = ("track", "identify", "page", "screen", "group", "alias")
-    assert dict(SINGLE_PATHS) == {**{name: name for name in names}, **{name[0]: name for name in names}}
-    assert BATCH_PATHS == ("batch", "b", "import")
+    assert {path.template: path.call_type for path in PATHS if path.kind == "call"} == {
+        **{f"/v1/{name}": name for name in names},
+        **{f"/v1/{name[0]}": name for name in names},
+        **{f"/api/s/{name}": name for name in names},
+        **{f"/api/s/s2s/{name}": name for name in names},
+    }
+    assert {path.template for path in PATHS if path.kind == "batch"} == {
+        *("/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch", "/api/s/batch", "/api/s/s2s/batch"),
+    }
+    assert {path.template for path in PATHS if path.kind == "pixel"} == {
+        *(f"/v1/pixel/{name}" for name in names),
+        *("/pixel/v1/track", "/pixel/v1/page"),
+    }
+    assert {path.template for path in PATHS if path.kind not in {"call", "batch", "pixel"}} == {
+        *("/v1/m", "/v1/projects/{write_key}/settings", "/sourceConfig", "/healthz", "/health", "/readyz"),
+    }
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-@pytest.mark.parametrize("name", BATCH_PATHS)
-async def test_batch_paths(gateway, name, slash):
-    """/v1/batch, /v1/b and /v1/import are one and the same, with and without a slash."""
+@pytest.mark.parametrize("path", [path.template for path in PATHS if path.kind == "batch"])
+async def test_batch_paths(gateway, path, slash):
+    """All batch paths are one and the same, with and without a slash."""
     body = {"batch": [build_call(), build_call(type="identify")]}
-    answer = await gateway.post(f"/v1/{name}{slash}", body)
+    answer = await gateway.post(f"{path}{slash}", body)
     assert (answer.status, answer.text) == (200, '{"success":true,"accepted":2,"duplicates":0,"rejected":[]}')
 
 
@@ -75,7 +90,18 @@ async def test_metrics_of_an_sdk_are_thrown_away(fresh):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v2/track", "/v1/tracks", "/v1/track/x", "//v1/track", "/healthz/", "/metrics"]
+    "path",
+    [
+        "/",
+        "/v1",
+        "/v2/track",
+        "/v1/track/x",
+        "//v1/track",
+        "/v1/%2e%2e/v1/track",
+        "/healthz/",
+        "/metrics",
+        "/api/ledger",
+    ],
 )
 async def test_any_other_path(gateway, path):
     """A path that is no tracking path is 404 with a JSON body; nothing is redirected."""
@@ -97,6 +123,8 @@ async def test_any_other_path(gateway, path):
         ("PUT", "/v1/batch/", {"POST", "OPTIONS"}),
         ("TRACE", "/v1/identify", {"POST", "OPTIONS"}),
         ("POST", "/healthz", {"GET", "HEAD"}),
+        ("POST", "/v1/pixel/track", {"GET", "HEAD", "OPTIONS"}),
+        ("POST", f"/v1/projects/{KEY}/settings", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
 async def test_another_method(gateway, method, path, allowed):
@@ -139,9 +167,10 @@ async def test_headers_of_an_answer(gateway):
     assert len({answer.headers["X-Request-Id"] for answer in answers}) == 3
 
 
-@pytest.mark.parametrize("path", ["/v1/track", "/v1/batch/", "/v1/m"])
+@pytest.mark.parametrize("path", [path.template for path in PATHS if "OPTIONS" in path.methods] + ["/v1/batch/"])
 async def test_preflight(gateway, path):
     """A browser's question is answered with 204 and no body, without a key, for every origin."""
+    path = path.replace("{write_key}", "wk_unknown_0123456789")
     answer = await gateway.ask("OPTIONS", path, headers={"Origin": "https://any.example"})
     assert (answer.status, answer.text) == (204, "")
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
@@ -533,3 +562,51 @@ async def test_history_holds_every_call(fresh):
         ("duplicate", ""),
         ("rejected", "no_user_anon_id"),
     ]
+
+
+async def test_the_debugger_knows_the_request(fresh):
+    """Each entry names the request that brought the call, its sizes and its sender, and no key or whole address."""
+    call = build_call(messageId="m", writeKey=KEY, context={"library": {"name": "analytics.js", "version": "4"}})
+    headers = {"User-Agent": "Mozilla/5.0", "X-Retry-Count": "2", "Content-Encoding": "gzip"}
+    zipped = gzip.compress(json.dumps({"batch": [call]}).encode())
+    answer = await fresh.batch(zipped, headers=headers)
+    (entry,) = fresh.entries()
+    shown = show_call(entry)
+    assert (shown.request.id, shown.request.path) == (answer.headers["X-Request-Id"], "/v1/batch")
+    assert (shown.request.method, shown.request.status, shown.request.retry_count) == ("POST", 200, "2")
+    assert (shown.request.user_agent, shown.request.client_network) == ("Mozilla/5.0", "127.0.0.0/24")
+    assert shown.request.bytes_received == len(zipped)
+    assert shown.request.bytes_decompressed > len(zipped)
+    assert (shown.library, shown.has_user_id) == ("analytics.js 4", True)
+    assert shown.events[0].state == "pending"
+    assert KEY not in repr(show_call(entry, reveal=True))
+
+
+async def test_a_single_call_that_is_refused_is_entered_with_its_answer(fresh):
+    """The debugger shows what the client saw."""
+    await fresh.track({"event": "Signed Up"})
+    assert [(entry.code, entry.request.status) for entry in fresh.entries()] == [("no_user_anon_id", 400)]
+
+
+async def test_refused_requests_are_counted_and_shown(fresh):
+    """Whoever asks why nothing arrives sees the wrong key's ending, the network and the agent it came from."""
+    for _ in range(3):
+        await fresh.track(CALL, key="wk_mistyped_0123456789", headers={"User-Agent": "shop/1"})
+    await fresh.track(b"{")
+    await fresh.ask("GET", "/wp-login.php")
+    rows = [(row.kind.status, row.kind.code, row.kind.path, row.count) for row in fresh.history.refused_requests()]
+    assert rows == [
+        (404, "not_found", "", 1),
+        (400, "invalid_json", "/v1/track", 1),
+        (401, "invalid_write_key", "/v1/track", 3),
+    ]
+    shown = show_refusal(fresh.history.refused_requests()[-1])
+    assert (shown.key_ending, shown.client_network, shown.user_agent) == ("6789", "127.0.0.0/24", "shop/1")
+    assert [(entry.verdict, entry.code) for entry in fresh.entries()] == [("request_fault", "invalid_json")]
+
+
+async def test_half_an_emoji_leaves_a_warning(fresh):
+    """The call in which a lone surrogate was replaced says so; its mates don't."""
+    broken = b'{"type":"track","userId":"u","event":"x","properties":{"a":"\\ud83d"}}'
+    await fresh.batch(b'{"batch":[%s,%s]}' % (broken, json.dumps(build_call()).encode()))
+    assert [tuple(entry.warnings) for entry in fresh.entries()] == [("lone_surrogate_replaced",), ()]

@@ -40,6 +40,9 @@ def build_sources(config: Config, destinations: Sequence[Destination]) -> list[S
                 name=section.name,
                 write_keys=tuple(WriteKey(key) for key in section.write_keys),
                 destinations=tuple(by_name[name] for name in section.destinations),
+                kind=section.kind,
+                allowed_origins=section.allowed_origins,
+                is_enabled=section.enabled,
             )
         )
     return sources

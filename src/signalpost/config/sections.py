@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
-from signalpost.catalog import WRITE_KEY_SHAPE
+from signalpost.catalog import WRITE_KEY_SHAPE, SourceKind
 from signalpost.mapping.destinations.destination_type import ApiVersion
 
+_ORIGIN_SHAPE = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|[a-z][a-z0-9+.-]*://[a-z0-9.-]+")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -102,6 +103,13 @@ class LimitsSection(_Section):
     max_single_body_bytes: int = Field(500 << 10, gt=0, description="Body of /v1/track and the other single calls.")
     max_batch_body_bytes: int = Field(4 << 20, gt=0, description="Body of /v1/batch and /v1/import.")
     max_batch_calls: int = Field(2_500, gt=0, description="Calls in one batch.")
+    rate_limit: int = Field(
+        1_000, ge=0, description="Requests a second of one source, twice as many in a burst; 0 is no limit."
+    )
+    bad_key_limit: int = Field(
+        20, ge=0, description="Requests a minute without a valid write key from one address; 0 is no limit."
+    )
+    max_body_memory_bytes: int = Field(128 << 20, gt=0, description="Bytes of bodies in memory, of all requests.")
 
 
 class DeliverySection(_Section):
@@ -135,12 +143,28 @@ def _check_any(keys: tuple[str, ...]) -> tuple[str, ...]:
 WriteKeyText = Annotated[str, AfterValidator(_check_write_key)]
 
 
+def _check_origin(origin: str) -> str:
+    if not _ORIGIN_SHAPE.fullmatch(origin):
+        raise PydanticCustomError("origin", "must be an origin such as https://shop.example.com, without a path")
+    return origin
+
+
+Origin = Annotated[str, AfterValidator(_check_origin)]
+
+
 class SourceSection(_Section):
     """One source: a name, its write keys, and the names of its destinations."""
 
     name: str = Field(min_length=1)
     write_keys: Annotated[tuple[WriteKeyText, ...], AfterValidator(_check_any)] = Field(repr=False)
     destinations: tuple[str, ...] = ()
+    kind: SourceKind | None = Field(
+        None, description="browser, mobile or server: whether a connection's address may be taken for a person's."
+    )
+    allowed_origins: tuple[Origin, ...] = Field(
+        (), description="Web pages that may send, such as https://shop.example.com; none named: all."
+    )
+    enabled: bool = Field(True, description="false: its keys are refused.")  # noqa: FBT003 - as pydantic takes it
 
 
 class Config(_Section):

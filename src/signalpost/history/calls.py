@@ -18,6 +18,7 @@ from signalpost.model.ids import MessageId, SourceId
 CALLS_PER_SOURCE: Final = 500
 CALLS_IN_ALL: Final = 5_000
 BYTES_IN_ALL: Final = 64 << 20
+_COMING_IN_FLOODS: Final = frozenset({"rate_limited", "temporarily_unavailable"})
 
 
 class History:
@@ -70,7 +71,7 @@ class History:
         if source_id is None:
             for subscription in self._subscriptions:
                 subscription.offer_refusal(row)
-        elif request.status not in {429, 503}:  # those come in floods, and would push out the calls
+        elif code not in _COMING_IN_FLOODS:  # those would push out the calls
             self.record(CallEntry(source_id, request.received_at, None, "", "", "request_fault", code, request=request))
 
     def settled(self, events: Iterable[QueuedEvent], state: State, detail: str) -> None:

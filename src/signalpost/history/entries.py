@@ -23,6 +23,7 @@ class RequestFacts:
 
     id: as in the answer's X-Request-Id. client_network: the client's address cut to /24 or /48.
     sent_at: what the batch said, as decoded. status: of the answer, set when that is decided.
+    surrogates_replaced: half characters in its body became U+FFFD.
     """
 
     id: str
@@ -36,6 +37,7 @@ class RequestFacts:
     bytes_decompressed: int = 0
     sent_at: object = None
     status: int = 200
+    surrogates_replaced: bool = False
 
 
 NO_REQUEST: Final = RequestFacts("", datetime.fromtimestamp(0, UTC))

@@ -25,10 +25,13 @@ FaultCode = Literal[
     "too_many_events",
     "missing_write_key",
     "invalid_write_key",
+    "origin_not_allowed",
     "not_found",
+    "unknown_source",
     "method_not_allowed",
     "payload_too_large",
     "unsupported_encoding",
+    "rate_limited",
     "temporarily_unavailable",
 ]
 
@@ -58,15 +61,18 @@ class RequestFault:
 class DecodedBatch:
     """The calls of one request in the order sent, each decoded or refused by itself; what the batch says for all.
 
-    write_keys: each call's own. write_key: the batch's. None when absent or empty.
+    texts: the JSON of each call. write_keys: each call's own. write_key: the batch's. None when absent or empty.
+    surrogates_replaced: half characters were replaced by U+FFFD somewhere in the body.
     """
 
     calls: Sequence[object | InvalidCall]
     write_keys: Sequence[str | None]
+    texts: Sequence[bytes] = ()
     sent_at: object = None
     context: JsonObject = field(default_factory=dict)
     integrations: JsonObject = field(default_factory=dict)
     write_key: str | None = None
+    surrogates_replaced: bool = False
 
 
 _NULL = msgspec.Raw(b"null")
@@ -117,7 +123,12 @@ def decode_single(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
     text, call = read
     if not isinstance(call, dict):
         return _NOT_AN_OBJECT
-    return DecodedBatch([_check_call(text, call, limits)], [_read_write_key(call.get("writeKey"))])
+    return DecodedBatch(
+        calls=[_check_call(text, call, limits)],
+        write_keys=[_read_write_key(call.get("writeKey"))],
+        texts=[text],
+        surrogates_replaced=_REPLACEMENT in text and text != body.removeprefix(_BYTE_ORDER_MARK),
+    )
 
 
 def _read_single(body: bytes) -> tuple[bytes, object] | RequestFault:
@@ -144,7 +155,8 @@ def decode_batch(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
     if len(raw_calls) > limits.max_batch_calls:
         return RequestFault("too_many_events", f"batch must hold at most {limits.max_batch_calls} calls")
     try:
-        decoded = [_decoder.decode(raw) for raw in raw_calls]
+        texts = [bytes(raw) for raw in raw_calls]  # copies: a kept call must not keep the whole body
+        decoded = [_decoder.decode(each) for each in texts]
         context = _decode_shared("context", document.context, limits)
         integrations = _decode_shared("integrations", document.integrations, limits)
     except (msgspec.DecodeError, RecursionError):
@@ -156,12 +168,14 @@ def decode_batch(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
     if isinstance(integrations, RequestFault):
         return integrations
     return DecodedBatch(
-        calls=[_check_call(raw, call, limits) for raw, call in zip(raw_calls, decoded, strict=True)],
+        calls=[_check_call(each, call, limits) for each, call in zip(texts, decoded, strict=True)],
         write_keys=[_read_write_key(call.get("writeKey")) if isinstance(call, dict) else None for call in decoded],
+        texts=texts,
         sent_at=document.sent_at,
         context=context,
         integrations=integrations,
         write_key=_read_write_key(document.write_key),
+        surrogates_replaced=_REPLACEMENT in text and text != body.removeprefix(_BYTE_ORDER_MARK),
     )
 
 
@@ -175,7 +189,7 @@ def _decode_shared(name: str, raw: msgspec.Raw, limits: Limits) -> JsonObject | 
         return {}
     if not isinstance(shared, dict):
         return RequestFault("invalid_batch", f"{name} of a batch must be an object")
-    objection = _check_call(raw, shared, limits)
+    objection = _check_call(bytes(raw), shared, limits)
     if isinstance(objection, InvalidCall):
         return RequestFault("invalid_batch", f"{name} of a batch is too large: {objection.message}")
     return shared
@@ -186,7 +200,7 @@ def _check_text(body: bytes) -> bytes | RequestFault:
 
     The whole body is checked first because the JSON decoder does not look inside the slices of a batch.
     """
-    text = body.removeprefix(b"\xef\xbb\xbf")
+    text = body.removeprefix(_BYTE_ORDER_MARK)
     if not text.strip():
         return RequestFault("empty_body", "body is empty")
     if not text.isascii():
@@ -197,6 +211,8 @@ def _check_text(body: bytes) -> bytes | RequestFault:
     return _LONE_SURROGATE.sub(_keep_pairs, text) if b"\\ud" in text or b"\\uD" in text else text
 
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_REPLACEMENT = rb"\ufffd"
 _LONE_SURROGATE = re.compile(
     rb"\\(?:[^u]|u(?:[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|[dD][89a-fA-F][0-9a-fA-F]{2}|))"
 )
@@ -205,7 +221,7 @@ _LONE_SURROGATE = re.compile(
 def _keep_pairs(found: re.Match[bytes]) -> bytes:
     escape = found.group()
     is_lone = escape[1:2] == b"u" and len(escape) == len(rb"\ud800")
-    return rb"\ufffd" if is_lone else escape
+    return _REPLACEMENT if is_lone else escape
 
 
 def _decode_document(text: bytes) -> object | RequestFault:
@@ -239,15 +255,13 @@ def _describe_json_error(error: Exception) -> RequestFault:
     return RequestFault("invalid_json", f"body is not valid JSON (byte {place.group(1)})") if place else _INVALID_JSON
 
 
-def _check_call(raw: bytes | msgspec.Raw, call: object, limits: Limits) -> object | InvalidCall:
-    text = memoryview(raw)
+def _check_call(text: bytes, call: object, limits: Limits) -> object | InvalidCall:
     if len(text) > limits.max_call_bytes:
         return InvalidCall("event_too_large", f"a call must have at most {limits.max_call_bytes} bytes")
     # Counting brackets bounds the depth at the speed of a search; only a suspicious call is walked.
-    data = bytes(text)
-    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _is_too_deep(call):
+    if text.count(b"{") + text.count(b"[") > MAX_DEPTH and _is_too_deep(call):
         return InvalidCall("too_deep", f"a call must be nested at most {MAX_DEPTH} levels deep")
-    if data.count(b":") > MAX_KEYS and _has_too_many_keys(call):
+    if text.count(b":") > MAX_KEYS and _has_too_many_keys(call):
         return InvalidCall("too_many_keys", f"an object must have at most {MAX_KEYS} keys")
     return call
 

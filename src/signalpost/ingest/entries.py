@@ -50,23 +50,28 @@ class KeptTexts:
         return self.texts[index]
 
 
-def describe_valid(call: ValidCall, facts: RequestFacts, text: bytes | None, *, is_duplicate: bool) -> CallEntry:
+def describe_valid(call: ValidCall, facts: RequestFacts, kept: KeptTexts, *, is_duplicate: bool) -> CallEntry:
+    """The entry of a call that was read, whether it is new or a repeat."""
     event = call.event
+    warnings: tuple[str, ...] = event.warnings
+    if facts.surrogates_replaced and rb"\ufffd" in kept.texts[call.index]:
+        warnings = (*warnings, "lone_surrogate_replaced")
     return describe_call(
         call.accepted,
         is_duplicate=is_duplicate,
         call_type=event.type,
         event_name=event.event,
-        warnings=event.warnings,
+        warnings=warnings,
         request=facts,
         library=_describe_library(event.context.get("library")),
-        text=text,
+        text=kept.find(call.index),
     )
 
 
 def describe_rejected(
     refusal: RejectedCall, source: Source, request: RequestContext, facts: RequestFacts, kept: KeptTexts
 ) -> CallEntry:
+    """The entry of a call that is no valid one: as much of it as can be shown."""
     call = kept.calls[refusal.index]
     found = call if isinstance(call, dict) else {}
     event_name, message_id = (

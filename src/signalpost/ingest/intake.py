@@ -85,7 +85,7 @@ class Intake:
         self._tell(source.id, valid, len(rejected), receipt.is_duplicate)
         kept = KeptTexts(calls, texts)
         for call, is_duplicate in zip(valid, receipt.is_duplicate, strict=True):
-            self._history.record(describe_valid(call, facts, kept.find(call.index), is_duplicate=is_duplicate))
+            self._history.record(describe_valid(call, facts, kept, is_duplicate=is_duplicate))
         for refusal in rejected:
             self._telemetry.call_invalid(source.id, refusal.invalid.code)
             self._history.record(describe_rejected(refusal, source, request, facts, kept))

@@ -125,7 +125,8 @@ class RequestContext:
     call_type: implied by the path; None in a batch, where each call names its own.
     sent_at, context, integrations: the batch's own, as decoded; a call's own values win.
     client_ip, client_user_agent: of the connection; used only for calls that come straight from a browser or a phone.
-    is_client_side: True when the request itself shows that it comes from a browser.
+    is_client_side: True when the request or its source shows that it comes from a person's device.
+    is_server_side: True when the source says that its calls come from servers, whatever library they name.
     """
 
     received_at: datetime
@@ -137,6 +138,7 @@ class RequestContext:
     client_ip: str | None = None
     client_user_agent: str | None = None
     is_client_side: bool = False
+    is_server_side: bool = False
 
 
 class _Refused(Exception):
@@ -319,7 +321,7 @@ _CLIENT_SIDE_LIBRARIES = ("react-native", "kotlin", "swift", "ios", "android", "
 def _fill_from_connection(context: JsonObject, request: RequestContext) -> JsonObject:
     """Add the connection's IP address and browser, only to calls that come straight from a person's device."""
     if (request.client_ip is None and request.client_user_agent is None) or not (
-        request.is_client_side or _names_client_side(context)
+        request.is_client_side or _names_client_side(context, request)
     ):
         return context
     agent = request.client_user_agent
@@ -329,9 +331,11 @@ def _fill_from_connection(context: JsonObject, request: RequestContext) -> JsonO
     return {**context, **missing} if missing else context
 
 
-def _names_client_side(context: JsonObject) -> bool:
+def _names_client_side(context: JsonObject, request: RequestContext) -> bool:
     if context.get("direct") is True:
         return True
+    if request.is_server_side:
+        return False
     library = context.get("library")
     name = library.get("name") if isinstance(library, dict) else None
     if not isinstance(name, str):
