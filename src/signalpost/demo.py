@@ -18,7 +18,7 @@ from signalpost.history.entries import EventState
 from signalpost.model.delivery import State
 from signalpost.model.errors import SignalpostError
 from signalpost.model.ids import MessageId, SourceId
-from signalpost.queue.interface import Ledger
+from signalpost.model.ledger import Ledger
 from signalpost.service import Service, running_service
 
 SOURCE = SourceId("demo-shop")

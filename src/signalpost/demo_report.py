@@ -8,8 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 
 from signalpost.demo import Demo, DemoStep, running_demo
+from signalpost.model.ledger import Ledger
 from signalpost.model.results import REASONS
-from signalpost.queue.interface import Ledger
 from signalpost.terminal import out, print_json
 
 _REASON_SENTENCES: Mapping[str, str] = {reason: text.sentence for reason, text in REASONS.items()}

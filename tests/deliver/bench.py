@@ -22,7 +22,7 @@ from signalpost.mapping.destinations.destination_type import Destination, Destin
 from signalpost.model.delivery import Batch, NewEvent, Outcome, Target
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
-from signalpost.queue.interface import EventCounts
+from signalpost.model.ledger import EventCounts
 from signalpost.queue.sqlite import SqliteQueue
 from signalpost.telemetry import Telemetry
 from tests.builders import DESTINATION, build_calls

@@ -149,7 +149,7 @@ async def test_one_bad_event_of_a_hundred(bench):
     await bench.put(*build_events(100))
     bench.start()
     counts = await bench.until(lambda counts: counts.pending.total == 0)
-    assert (counts.delivered, counts.rejected) == (99, {"400": 1})
+    assert (counts.delivered, counts.rejected) == (99, {"400/100/2804008": 1})
     assert bench.store.request_count <= 1 + 2 * 7
     assert Counter(stored.event_id for stored in bench.store.events) == Counter(
         f"event-{number}" for number in range(100) if number != 37
@@ -182,7 +182,7 @@ async def test_several_bad_events(bench, bad):
     await bench.put(*build_events(64))
     bench.start()
     counts = await bench.until(lambda counts: counts.pending.total == 0)
-    assert (counts.delivered, counts.rejected) == (64 - bad, {"400": bad})
+    assert (counts.delivered, counts.rejected) == (64 - bad, {"400/100/2804008": bad})
     assert bench.store.request_count <= 1 + 2 * bad * 6
 
 
@@ -208,7 +208,7 @@ async def test_lease_lasts_as_long_as_the_search(bench):
     await bench.put(*build_events(8))
     bench.start(lease_for=timedelta(milliseconds=200))
     counts = await bench.until(lambda counts: counts.pending.total == 0)
-    assert counts.rejected == {"400": 8}
+    assert counts.rejected == {"400/100/2804008": 8}
     assert bench.store.request_count == 15
     assert Counter(get_ids([event for batch in bench.sent for event in batch.events if len(batch.events) == 1])) == (
         Counter(f"event-{number}" for number in range(8))
@@ -369,7 +369,7 @@ async def test_trouble_ends_a_search(bench):
     await bench.put(*build_events(8))
     bench.start()
     counts = await bench.until(lambda counts: counts.pending.total == 0)
-    assert (counts.delivered, counts.rejected) == (7, {"400": 1})
+    assert (counts.delivered, counts.rejected) == (7, {"400/100/2804008": 1})
     assert bench.store.ledger.totals.repeats == 0
 
 

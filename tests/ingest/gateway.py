@@ -22,7 +22,7 @@ from signalpost.listener import Listener, bind
 from signalpost.mapping.destinations import build_destination
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.model.ids import SourceId, WriteKey
-from signalpost.queue.interface import Ledger
+from signalpost.model.ledger import Ledger
 from signalpost.queue.sqlite import SqliteQueue, read_clock
 from signalpost.telemetry import Telemetry
 

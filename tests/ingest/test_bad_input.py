@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from signalpost.ingest.decode import Limits
+from signalpost.model.dead_letters import DeadLetterFilter
 from tests.ingest.gateway import CALL, CONVERSIONS, KEY, OTHER_KEY, build_call, running_gateway, split_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -276,7 +277,7 @@ async def test_28_and_33_end_at_mapping(fresh):
         "MESSAGE_REJECTED/event_name_too_long",
         "MESSAGE_REJECTED/event_too_old",
     ]
-    letters = await fresh.queue.browse_dead_letters(destination_id=CONVERSIONS.id)
+    letters = await fresh.queue.browse_dead_letters(DeadLetterFilter(destination_id=CONVERSIONS.id))
     assert {letter.reason for letter in letters} == {"event_name_too_long", "event_too_old"}
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from signalpost.model.dead_letters import DeadLetterFilter
 from signalpost.model.delivery import RefusedCall
-from signalpost.model.errors import QueueUnavailable
+from signalpost.model.errors import LeaseLost, QueueUnavailable
+from signalpost.model.ledger import Backlog, EventFlow, MatchKeyCoverage, PendingCounts
 from signalpost.queue.interface import Queue
 from tests.queue.builders import (
     MAIN,
@@ -173,11 +175,12 @@ class QueueContract:
     async def test_lease_waits_for_another_lease_to_end(self, bench: Bench):
         """A lease that waits gets the events of another lease that ends, or that gives them back."""
         await bench.queue.put([build_call("m1")])
-        held = await lease(bench.queue, lease_for=_MOMENT)
+        await lease(bench.queue, lease_for=_MOMENT)
         waiting = asyncio.create_task(lease(bench.queue))
         await asyncio.sleep(0)
         bench.clock.advance(_MOMENT)
-        assert get_event_ids(await waiting) == ["m1"]
+        held = await waiting
+        assert get_event_ids(held) == ["m1"]
         waiting = asyncio.create_task(lease(bench.queue))
         await asyncio.sleep(0)
         await bench.queue.release(held)
@@ -252,8 +255,8 @@ class QueueContract:
         await bench.queue.expire([third])
         await bench.queue.release([fourth])
         counts = (await bench.queue.counts()).events
-        assert (counts.delivered, counts.rejected, counts.expired) == (1, {"400": 1}, 1)
-        assert await lease(bench.queue) == [fourth]
+        assert (counts.delivered, counts.rejected, counts.expired) == (1, {"400/100/2804050": 1}, 1)
+        assert get_event_ids(await lease(bench.queue)) == [fourth.event_id]
 
     async def test_retry_is_not_early_and_charges_an_attempt(self, bench: Bench):
         """A retried event is due at the time that was named, never before; its attempts have grown by one."""
@@ -316,6 +319,33 @@ class QueueContract:
         await bench.queue.dead_letter([], REFUSED_BY_META)
         assert (await bench.queue.requeue([])).requeued == 0
 
+    async def test_lapsed_lease_may_still_be_settled(self, bench: Bench):
+        """A lease that has ended is still its holder's to settle, as long as nobody else has leased the event."""
+        await bench.queue.put([build_call("m1")])
+        held = await lease(bench.queue)
+        bench.clock.advance(_MINUTE)
+        await bench.queue.ack(held, None)
+        assert (await bench.queue.counts()).events.delivered == 1
+
+    async def test_old_holder_changes_nothing(self, bench: Bench):
+        """Once an event was leased again, nothing that its old holder does has an effect; extending says so."""
+        await bench.queue.put([build_call("m1"), build_call("m2")])
+        old = await lease(bench.queue)
+        bench.clock.advance(_MINUTE)
+        (new,) = await lease(bench.queue, limit=1)
+        with pytest.raises(LeaseLost):
+            await bench.queue.extend(old, timedelta(days=1))
+        stale = [event for event in old if event.id == new.id]
+        await bench.queue.release(stale)
+        await bench.queue.retry_at(stale, NOON, "503")
+        await bench.queue.dead_letter(stale, REFUSED_BY_META)
+        await bench.queue.expire(stale)
+        await bench.queue.ack(stale, None)
+        pending = (await bench.queue.counts()).events.pending
+        assert (pending.ready, pending.leased) == (0, 2)
+        await bench.queue.ack([new], None)
+        assert (await bench.queue.counts()).events.delivered == 1
+
     # --- dead letters ---
 
     async def test_dead_letter_keeps_reason_and_payload(self, bench: Bench):
@@ -357,11 +387,13 @@ class QueueContract:
         everything = await bench.queue.browse_dead_letters()
         assert [letter.id for letter in everything] == sorted(letter.id for letter in everything)
         assert len(everything) == 6
-        page = await bench.queue.browse_dead_letters(after_id=everything[1].id, limit=2)
+        page = await bench.queue.browse_dead_letters(beyond_id=everything[1].id, limit=2)
         assert page == everything[2:4]
-        assert {letter.destination_id for letter in await bench.queue.browse_dead_letters(destination_id=OTHER)} == {
-            OTHER
-        }
+        backwards = await bench.queue.browse_dead_letters(beyond_id=everything[3].id, limit=2, newest_first=True)
+        assert backwards == [everything[2], everything[1]]
+        of_other = await bench.queue.browse_dead_letters(DeadLetterFilter(destination_id=OTHER))
+        assert {letter.destination_id for letter in of_other} == {OTHER}
+        assert await bench.queue.read_dead_letters([everything[4].id, 987_654]) == [everything[4]]
 
     async def test_requeued_event_is_the_same_event(self, bench: Bench):
         """A requeued dead letter waits again with the same payload and event_id, and is no dead letter any more."""
@@ -407,6 +439,170 @@ class QueueContract:
         await bench.queue.requeue([letter.id for letter in await bench.queue.browse_dead_letters()])
         assert get_event_ids(await waiting) == ["m1"]
 
+    async def put_dead_letters(self, bench: Bench) -> None:
+        """Four: two of Meta's for MAIN, an hour apart, one of mapping's for MAIN, one of Meta's for OTHER."""
+        discarded = build_discarded(payload=b"{}")
+        await bench.queue.put(
+            [build_call("bad", discarded=[discarded]), build_call("m1"), build_call(destination_id=OTHER)]
+        )
+        await bench.queue.dead_letter(await lease(bench.queue), REFUSED_BY_META)
+        await bench.queue.dead_letter(await lease(bench.queue, OTHER), REFUSED_BY_META)
+        bench.clock.advance(timedelta(hours=1))
+        await bench.queue.put([build_call("m2", event_name="Lead", source_id="app")])
+        await bench.queue.dead_letter(await lease(bench.queue), REFUSED_BY_META)
+
+    @pytest.mark.parametrize(
+        ("where", "count"),
+        [
+            (DeadLetterFilter(), 4),
+            (DeadLetterFilter(destination_id=MAIN), 3),
+            (DeadLetterFilter(code="400"), 3),
+            (DeadLetterFilter(reason="missing_value"), 1),
+            (DeadLetterFilter(event_name="Lead"), 1),
+            (DeadLetterFilter(source_id="app"), 1),
+            (DeadLetterFilter(since=NOON + _MINUTE), 1),
+            (DeadLetterFilter(until=NOON + _MINUTE), 3),
+            (DeadLetterFilter(destination_id=MAIN, code="400", until=NOON + _MINUTE), 1),
+            (DeadLetterFilter(destination_id=OTHER, event_name="Lead"), 0),
+        ],
+    )
+    async def test_filter_means_what_matches_all_of_it(self, bench: Bench, where: DeadLetterFilter, count: int):
+        """Browsing, counting and discarding agree on what a filter means, and a dry run changes nothing."""
+        await self.put_dead_letters(bench)
+        assert len(await bench.queue.browse_dead_letters(where)) == count
+        assert sum(group.count for group in await bench.queue.count_dead_letters(where)) == count
+        assert await bench.queue.discard(where, dry_run=True) == count
+        assert len(await bench.queue.browse_dead_letters()) == 4
+        assert await bench.queue.discard(where) == count
+        assert len(await bench.queue.browse_dead_letters()) == 4 - count
+
+    async def test_dead_letters_are_counted_by_reason(self, bench: Bench):
+        """Each group names destination, code and reason, how many there are, and when the latest was rejected."""
+        await self.put_dead_letters(bench)
+        first, *others = await bench.queue.count_dead_letters()
+        assert (first.destination_id, first.code, first.reason) == (MAIN, "400", "100/2804050")
+        assert (first.count, first.last_at) == (2, NOON + timedelta(hours=1))
+        assert {(group.destination_id, group.reason) for group in others} == {
+            (MAIN, "missing_value"),
+            (OTHER, "100/2804050"),
+        }
+
+    async def test_requeue_by_filter_tells_first_what_it_would_do(self, bench: Bench):
+        """A dry run gives the report of the real one, and changes nothing."""
+        await self.put_dead_letters(bench)
+        where = DeadLetterFilter(destination_id=MAIN)
+        planned = await bench.queue.requeue(where, dry_run=True)
+        assert (planned.requeued, planned.refused) == (2, {"not_requeueable": 1})
+        assert (await bench.queue.counts()).events.pending.total == 0
+        assert await bench.queue.requeue(where) == planned
+        assert get_event_ids(await lease(bench.queue)) == ["m1", "m2"]
+
+    async def test_discarded_dead_letter_stays_rejected(self, bench: Bench):
+        """A discarded dead letter is gone with its payload and can't be requeued; the ledger still counts it."""
+        await self.put_dead_letters(bench)
+        before = await bench.queue.counts()
+        ids = [letter.id for letter in await bench.queue.browse_dead_letters()]
+        assert await bench.queue.discard([*ids[:2], 987_654]) == 2
+        assert await bench.queue.discard(ids[:2]) == 0
+        assert (await bench.queue.requeue(ids[:2])).refused == {"unknown": 2}
+        await bench.reopen()
+        after = await bench.queue.counts()
+        assert after.events == before.events
+        assert (after.dead_letters, after.imbalance, after.dead_letter_imbalance) == (2, 0, 0)
+
+    # --- what happened over time ---
+
+    async def test_statistics_tell_what_happened_when(self, bench: Bench):
+        """Each step of the trend holds what happened in it, and the totals the whole window, also after reopening."""
+        calls = [build_call(match_keys=("em", "fbc")), build_call(match_keys=("em",)), build_call(event_name="Lead")]
+        filtered = build_discarded(state="filtered", code="NO_MATCHING_MAPPING")
+        await bench.queue.put([*calls, build_call("x", discarded=[build_discarded(), filtered])])
+        bench.clock.advance(timedelta(minutes=2))
+        first, second, third = await lease(bench.queue)
+        await bench.queue.ack([first, second], None)
+        await bench.queue.dead_letter([third], REFUSED_BY_META)
+        await bench.reopen()
+        told = await bench.queue.read_statistics(NOON, NOON + timedelta(minutes=3), _MINUTE)
+        assert (told.since, told.until, told.step) == (NOON, NOON + timedelta(minutes=3), _MINUTE)
+        assert told.events == EventFlow(accepted=5, delivered=2, filtered=1, rejected=2)
+        assert (told.calls.received, told.calls.accepted) == (4, 4)
+        assert [step.events for step in told.trend] == [
+            EventFlow(accepted=5, filtered=1, rejected=1),
+            EventFlow(),
+            EventFlow(delivered=2, rejected=1),
+        ]
+        assert told.reasons == {
+            "filtered": {"NO_MATCHING_MAPPING": 1},
+            "rejected": {"MESSAGE_REJECTED/missing_value": 1, "400/100/2804050": 1},
+        }
+        assert told.by_event_name["Lead"] == EventFlow(accepted=1, rejected=1)
+        assert told.by_source == {WEBSITE: told.events}
+        assert told.by_destination == {MAIN: told.events}
+        assert told.coverage["Purchase"] == MatchKeyCoverage(events=2, with_key={"em": 2, "fbc": 1})
+        assert told.coverage["Lead"] == MatchKeyCoverage(events=1)
+        hours = await bench.queue.read_statistics(NOON - timedelta(hours=1), NOON + _MINUTE, timedelta(hours=1))
+        assert [step.events for step in hours.trend] == [EventFlow(), told.events]
+
+    async def test_statistics_of_one_source_or_destination(self, bench: Bench):
+        """What concerns others is left out; calls are those of all destinations."""
+        await bench.queue.put([build_call(), build_call(destination_id=OTHER), build_call(source_id="app")])
+        window = (NOON, NOON + _MINUTE, _MINUTE)
+        of_other = await bench.queue.read_statistics(*window, destination_id=OTHER)
+        assert (of_other.events.accepted, of_other.calls.accepted, set(of_other.by_destination)) == (1, 3, {OTHER})
+        of_app = await bench.queue.read_statistics(*window, source_id="app")
+        assert (of_app.events.accepted, of_app.calls.accepted, set(of_app.by_source)) == (1, 1, {"app"})
+
+    async def test_latency_is_from_receipt_to_answer(self, bench: Bench):
+        """Of 20 events one takes 100 seconds and the others two: half of them, and 95 % of them, took two."""
+        await bench.queue.put(
+            [build_call(received_at=NOON - timedelta(seconds=98)), *(build_call() for _ in range(19))]
+        )
+        bench.clock.advance(timedelta(seconds=2))
+        await bench.queue.ack(await lease(bench.queue), None)
+        told = await bench.queue.read_statistics(NOON, NOON + _MINUTE, _MINUTE)
+        assert told.latency.p50_seconds == pytest.approx(2, rel=0.2)
+        assert told.latency.p95_seconds == pytest.approx(2, rel=0.2)
+        assert told.latency_by_destination == {MAIN: told.latency}
+        assert told.trend[0].latency == told.latency
+        await bench.queue.put([build_call(received_at=NOON - timedelta(seconds=98))])
+        await bench.queue.ack(await lease(bench.queue), None)
+        told = await bench.queue.read_statistics(NOON, NOON + _MINUTE, _MINUTE)
+        assert told.latency.p95_seconds == pytest.approx(100, rel=0.2)
+
+    async def test_too_many_steps_are_refused(self, bench: Bench):
+        """A window of more than 2,000 steps is refused with a sentence."""
+        with pytest.raises(ValueError, match="2,000 steps"):
+            await bench.queue.read_statistics(NOON, NOON + timedelta(days=2), _MINUTE)
+
+    async def test_backlog_of_each_destination(self, bench: Bench):
+        """Each destination tells what waits for it, since when, and its dead letters."""
+        await self.put_dead_letters(bench)
+        await bench.queue.put([build_call(received_at=bench.clock.now()) for _ in range(3)])
+        held = await lease(bench.queue, limit=2)
+        await bench.queue.retry_at(held[:1], bench.clock.now() + _MINUTE, "503")
+        bench.clock.advance(timedelta(seconds=5))
+        backlogs = await bench.queue.read_backlogs()
+        assert backlogs == {
+            MAIN: Backlog(PendingCounts(ready=1, leased=1, retrying=1), 5.0, dead_letters=3),
+            OTHER: Backlog(PendingCounts(ready=0, leased=0, retrying=0), 0.0, dead_letters=1),
+        }
+
+    async def test_counts_since(self, bench: Bench):
+        """Counted since a time is what happened from then on; what waits is what waits now, and so is the balance."""
+        await bench.queue.put([build_call("m1"), build_call("m2", source_id="app")])
+        bench.clock.advance(timedelta(minutes=90))
+        await bench.queue.put([build_call("m3")])
+        await bench.queue.ack(await lease(bench.queue, limit=1), None)
+        bench.clock.advance(timedelta(minutes=10))
+        later = await bench.queue.counts(since=NOON + timedelta(minutes=80))
+        assert (later.calls.accepted, later.events.accepted, later.events.delivered) == (1, 1, 1)
+        assert (later.events.pending.total, later.imbalance) == (2, 0)
+        assert (await bench.queue.counts(since=NOON)).events.accepted == 3
+        assert (await bench.queue.counts(since=NOON + timedelta(minutes=95))).events.accepted == 0
+        of_app = await bench.queue.counts(source_id="app")
+        assert (of_app.calls.accepted, of_app.events.accepted, of_app.events.pending.total) == (1, 1, 1)
+        assert of_app.imbalance == 0
+
     # --- counts, retention, close ---
 
     async def test_counts_add_up_after_every_kind_of_end(self, bench: Bench):
@@ -427,7 +623,13 @@ class QueueContract:
         assert (calls_counted.received, calls_counted.accepted, calls_counted.duplicate) == (10, 8, 1)
         assert calls_counted.invalid == {"id_required": 1}
         assert (counted.accepted, counted.delivered, counted.expired, counted.erased) == (9, 2, 1, 0)
-        assert (counted.filtered, counted.rejected) == ({"NO_DESTINATION": 1}, {"400": 1, "MESSAGE_REJECTED": 1})
+        assert (counted.filtered, counted.rejected) == (
+            {"NO_DESTINATION": 1},
+            {
+                "400/100/2804050": 1,
+                "MESSAGE_REJECTED/missing_value": 1,
+            },
+        )
         assert (counted.pending.ready, counted.pending.leased, counted.pending.retrying) == (1, 1, 1)
         assert (ledger.imbalance, ledger.oldest_pending_seconds) == (0, 5.0)
         of_main = await bench.queue.counts(MAIN)
@@ -444,7 +646,8 @@ class QueueContract:
         await bench.queue.prune()
         assert await bench.queue.browse_dead_letters() == []
         ledger = await bench.queue.counts()
-        assert (ledger.events.rejected, ledger.imbalance) == ({"400": 1}, 0)
+        assert ledger.dead_letter_imbalance == 0
+        assert (ledger.events.rejected, ledger.imbalance) == ({"400/100/2804050": 1}, 0)
 
     async def test_retention_spares_what_waits(self, bench: Bench):
         """An event that waits is never pruned, however old it is."""

@@ -18,8 +18,9 @@ import pytest
 from signalpost.model.errors import ConfigError, NewerDataFolder, QueueUnavailable, SignalpostError
 from signalpost.queue.database import check_sqlite_version
 from signalpost.queue.migrations import APPLICATION_ID, SCHEMA
+from signalpost.queue.retention import Retention
 from signalpost.queue.sqlite import SqliteQueue
-from tests.queue.builders import OTHER, REFUSED_BY_META, Clock, build_call, get_event_ids, lease
+from tests.queue.builders import NOON, OTHER, REFUSED_BY_META, Clock, build_call, get_event_ids, lease
 from tests.queue.contract import QueueContract
 
 # Puts without end and names what was acknowledged; the parent kills it in the middle of its work.
@@ -242,8 +243,9 @@ async def test_abandoned_put_is_stored_all_the_same(queue: SqliteQueue):
     assert get_event_ids(await lease(queue)) == ["m1", "m2"]
 
 
-async def test_space_of_deleted_events_is_given_back(tmp_path: Path, queue: SqliteQueue):
+async def test_space_of_deleted_events_is_given_back(tmp_path: Path):
     """Pruning shortens a file that has grown far beyond what it holds."""
+    queue = open_queue(tmp_path, retention=Retention(delivered_payloads=timedelta(0)))
     await queue.put([build_call(payload=bytes(1 << 20)) for _ in range(30)])
     while (await queue.counts()).events.pending.ready:
         await queue.ack(await lease(queue, max_bytes=8 << 20), None)
@@ -252,8 +254,13 @@ async def test_space_of_deleted_events_is_given_back(tmp_path: Path, queue: Sqli
     assert (tmp_path / "queue.db").stat().st_size < 20 << 20
 
 
-async def test_old_minutes_become_hours(tmp_path: Path):
-    """After two days the ledger keeps one row for each hour, and every count stays."""
+async def read_spans(queue: SqliteQueue) -> set[int]:
+    statement = "SELECT DISTINCT span FROM ledger"
+    return await queue._slow_reader.read(lambda connection: {span for (span,) in connection.execute(statement)})
+
+
+async def test_old_minutes_are_forgotten(tmp_path: Path):
+    """After two days only the hours are left of the ledger, after 400 only the sums; no sum changes."""
     clock = Clock()
     queue = SqliteQueue.open(tmp_path, now=clock.now, monotonic=clock.monotonic)
     for _ in range(5):
@@ -262,10 +269,77 @@ async def test_old_minutes_become_hours(tmp_path: Path):
     before = await queue.counts()
     clock.advance(timedelta(days=3))
     await queue.prune()
+    assert await read_spans(queue) == {0, 60}
+    clock.advance(timedelta(days=400))
+    await queue.prune()
+    assert await read_spans(queue) == {0}
     after = await queue.counts()
     assert (after.calls, after.events.accepted, after.imbalance) == (before.calls, 10, 0)
-    statement = "SELECT count(DISTINCT minute), sum(minute % 60) FROM ledger"
-    assert await queue._writer.settle(lambda connection: connection.execute(statement).get, 1) == (2, 0)
+    await queue.close()
+
+
+async def test_invented_event_names_do_not_fill_the_ledger(tmp_path: Path):
+    """Of the event names of a source and day the first 1,000 are counted by name, also across a restart."""
+    clock = Clock()
+    queue = SqliteQueue.open(tmp_path, now=clock.now, monotonic=clock.monotonic)
+    await queue.put([build_call(event_name=f"name {n}") for n in range(600)])
+    await queue.close()
+    queue = SqliteQueue.open(tmp_path, now=clock.now, monotonic=clock.monotonic)
+    await queue.put([build_call(event_name=f"name {n}") for n in range(500, 1100)])
+    hour = timedelta(hours=1)
+    by_name = (await queue.read_statistics(NOON, NOON + hour, hour)).by_event_name
+    assert len(by_name) == 1001
+    assert (by_name["(other)"].accepted, by_name["name 550"].accepted) == (100, 2)
+    clock.advance(timedelta(days=1))
+    await queue.put([build_call(event_name="name 1099")])
+    by_name = (await queue.read_statistics(clock.now(), clock.now(), hour)).by_event_name
+    assert by_name == {}
+    by_name = (await queue.read_statistics(clock.now(), clock.now() + hour, hour)).by_event_name
+    assert list(by_name) == ["name 1099"]
+    await queue.close()
+
+
+# --- payloads of what was delivered ---
+
+
+async def count_payloads(queue: SqliteQueue) -> int:
+    statement = "SELECT count(*) FROM payloads"
+    return await queue._slow_reader.read(lambda connection: connection.execute(statement).get)
+
+
+async def test_delivered_payloads_are_kept_for_three_days(tmp_path: Path):
+    """A payload goes 72 hours after its delivery, and what still waits is spared."""
+    clock = Clock()
+    queue = SqliteQueue.open(tmp_path, now=clock.now, monotonic=clock.monotonic)
+    await queue.put([build_call(f"m{n}") for n in range(3)])
+    await queue.ack((await lease(queue, limit=2)), None)
+    clock.advance(timedelta(hours=72))
+    await queue.prune()
+    assert await count_payloads(queue) == 3
+    clock.advance(timedelta(minutes=1))
+    await queue.prune()
+    assert await count_payloads(queue) == 1
+    assert len(await lease(queue)) == 1
+    await queue.close()
+
+
+async def test_delivered_payloads_have_a_limit(tmp_path: Path):
+    """Beyond the limit in bytes the oldest go at once; with a limit of nothing none is kept."""
+    queue = open_queue(tmp_path, retention=Retention(delivered_payload_bytes=2_000_000))
+    for _ in range(5):
+        await queue.put([build_call(payload=bytes(1000)) for _ in range(1000)])
+        await queue.ack(await lease(queue, max_bytes=2 << 20), None)
+    assert 1_500 < await count_payloads(queue) <= 2_500
+    await queue.close()
+    later = Clock(NOON + timedelta(seconds=1))
+    retention = Retention(delivered_payloads=timedelta(0))
+    queue = SqliteQueue.open(tmp_path, now=later.now, monotonic=later.monotonic, retention=retention)
+    before = await count_payloads(queue)
+    await queue.put([build_call()])
+    await queue.ack(await lease(queue), None)
+    assert await count_payloads(queue) == before
+    await queue.prune()
+    assert await count_payloads(queue) == 0
     await queue.close()
 
 

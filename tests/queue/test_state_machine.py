@@ -39,6 +39,7 @@ class ModelEvent:
         self.attempts = 0
         self.due_at: datetime | None = None
         self.leased_until = -1.0
+        self.lease: int | None = None
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -84,11 +85,16 @@ class QueueMachine(RuleBasedStateMachine):
         return event.due_at is not None and event.due_at > self.clock.now()
 
     def end(self, handles: Sequence[QueuedEvent], state: str) -> None:
-        for handle in handles:
-            event = self.events[handle.event_id]
-            if event.state == "pending":
-                event.state = state
-            event.leased_until = -1.0
+        for event, _ in self.give_up(handles):
+            event.state = state
+
+    def give_up(self, handles: Sequence[QueuedEvent]) -> list[tuple[ModelEvent, QueuedEvent]]:
+        """End the leases of those handles that are their event's latest: all others have no effect."""
+        own = [(self.events[handle.event_id], handle) for handle in handles]
+        own = [(event, handle) for event, handle in own if event.lease == handle.lease]
+        for event, _ in own:
+            event.leased_until, event.lease = -1.0, None
+        return own
 
     def draw_handles(self, data: st.DataObject) -> list[QueuedEvent]:
         """Any events that were ever leased: held, lapsed and settled ones."""
@@ -132,7 +138,7 @@ class QueueMachine(RuleBasedStateMachine):
         for handle in leased:
             event = available.pop(handle.event_id)
             assert handle.attempts == event.attempts
-            event.leased_until = self.clock.monotonic() + _LEASE.total_seconds()
+            event.leased_until, event.lease = self.clock.monotonic() + _LEASE.total_seconds(), handle.lease
         self.handles += leased
 
     @precondition(lambda self: self.handles)
@@ -162,19 +168,15 @@ class QueueMachine(RuleBasedStateMachine):
         handles = self.draw_handles(data)
         when = self.clock.now() + wait
         self.run(self.queue.retry_at(handles, when, "503", charge=charge))
-        for handle in handles:
-            event = self.events[handle.event_id]
-            event.leased_until = -1.0
-            if event.state == "pending":
-                event.due_at, event.attempts = when, handle.attempts + charge
+        for event, handle in self.give_up(handles):
+            event.due_at, event.attempts = when, handle.attempts + charge
 
     @precondition(lambda self: self.handles)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         handles = self.draw_handles(data)
         self.run(self.queue.release(handles))
-        for handle in handles:
-            self.events[handle.event_id].leased_until = -1.0
+        self.give_up(handles)
 
     @rule()
     def requeue_all(self) -> None:
@@ -220,7 +222,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def void_leases(self) -> None:
         for event in self.events.values():
-            event.leased_until = -1.0
+            event.leased_until, event.lease = -1.0, None
 
     # --- what is always true ---
 
@@ -231,7 +233,7 @@ class QueueMachine(RuleBasedStateMachine):
         counted = ledger.events
         assert (ledger.calls.accepted, ledger.calls.duplicate) == (self.calls["accepted"], self.calls["duplicate"])
         assert (counted.delivered, counted.expired) == (states["delivered"], states["expired"])
-        assert (counted.rejected.get("400", 0), counted.filtered.get("NO_MATCHING_MAPPING", 0)) == (
+        assert (counted.rejected.get("400/100/2804050", 0), counted.filtered.get("NO_MATCHING_MAPPING", 0)) == (
             states["rejected"],
             self.filtered,
         )

@@ -141,6 +141,7 @@ def _to_new_event(destination: Destination, mapped: Mapped) -> NewEvent:
         expires_at=server_event.event_time + max_age // timedelta(seconds=1),
         payload=server_event.to_json(),
         warnings=mapped.warnings,
+        match_keys=server_event.user_data.find_present(),
     )
 
 

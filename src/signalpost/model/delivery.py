@@ -16,6 +16,7 @@ class NewEvent(msgspec.Struct, frozen=True):
 
     event_time: whole seconds. expires_at: the last second in which Meta takes the event.
     payload: exactly the JSON bytes of the server event. warnings: what mapping says of it; shown, not stored.
+    match_keys: those of its user_data, for counting.
     """
 
     destination_id: DestinationId
@@ -26,6 +27,7 @@ class NewEvent(msgspec.Struct, frozen=True):
     expires_at: int
     payload: bytes
     warnings: tuple[str, ...] = ()
+    match_keys: tuple[str, ...] = ()
 
 
 class DiscardedEvent(msgspec.Struct, frozen=True):
@@ -72,7 +74,8 @@ class PutReceipt(msgspec.Struct, frozen=True):
 class QueuedEvent(msgspec.Struct, frozen=True):
     """A leased event. `id` is the queue's own handle; `attempts` counts the requests already charged to it.
 
-    last_outcome: the detail of its latest retry, "" before the first.
+    last_outcome: the detail of its latest retry, "" before the first. lease: which lease this is; the queue gives each
+    its own number, and takes nothing from the holder of an older one.
     """
 
     id: int
@@ -88,6 +91,7 @@ class QueuedEvent(msgspec.Struct, frozen=True):
     attempts: int
     payload: bytes
     last_outcome: str = ""
+    lease: int = 0
 
     @property
     def is_unclear(self) -> bool:
@@ -169,23 +173,3 @@ class DeadReason(msgspec.Struct, frozen=True):
     reason: str
     detail: str = ""
     fbtrace_id: str | None = None
-
-
-class DeadLetter(msgspec.Struct, frozen=True):
-    """One rejected event as it can be looked at; the payload is the hashed server event, when there is one."""
-
-    id: int
-    source_id: SourceId
-    message_id: MessageId
-    destination_id: DestinationId
-    dataset_id: DatasetId | None
-    event_name: str
-    event_id: str
-    event_time: int
-    rejected_at: datetime
-    code: str
-    reason: str
-    detail: str
-    fbtrace_id: str | None
-    attempts: int
-    payload: bytes | None

@@ -5,7 +5,8 @@ SignalpostError
 ├── NewerDataFolder     a newer program wrote the data: start that one
 ├── SecretUnreadable    a stored secret can't be opened: the master key is missing or is another one
 ├── SettingsUnavailable a change of the settings was not stored; try again later
-└── QueueUnavailable    nothing was stored and nothing may be acknowledged; try again later
+├── QueueUnavailable    nothing was stored and nothing may be acknowledged; try again later
+└── LeaseLost           somebody else has leased the event meanwhile: leave it to them
 """
 
 
@@ -31,3 +32,7 @@ class SettingsUnavailable(SignalpostError):
 
 class QueueUnavailable(SignalpostError):
     """The queue could not make a change durable. Nothing of the request may be acknowledged."""
+
+
+class LeaseLost(SignalpostError):
+    """A lease had ended, and its events were leased again; whoever held it must not send them."""

@@ -31,6 +31,10 @@ class UserData(msgspec.Struct, frozen=True, omit_defaults=True):
     fbp: str | None = None
     lead_id: str | None = None
 
+    def find_present(self) -> tuple[str, ...]:
+        """The names of the match keys that are there."""
+        return tuple(key for key in self.__struct_fields__ if getattr(self, key) is not None)
+
 
 class ServerEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """A conversion as Meta takes it. `event_time` is in whole seconds since 1970."""

@@ -5,66 +5,22 @@ at least once. An event leaves only by ack, dead letter, expiry or erasure. No o
 for one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-import msgspec
-
-from signalpost.model.delivery import AcceptedCall, DeadLetter, DeadReason, PutReceipt, QueuedEvent, RefusedCall
-from signalpost.model.ids import DestinationId
+from signalpost.model.dead_letters import (
+    ALL_DEAD_LETTERS,
+    DeadLetter,
+    DeadLetterFilter,
+    DeadLetterGroup,
+    RequeueReport,
+)
+from signalpost.model.delivery import AcceptedCall, DeadReason, PutReceipt, QueuedEvent, RefusedCall
+from signalpost.model.ids import DestinationId, SourceId
+from signalpost.model.ledger import Backlog, Ledger, Statistics
 
 Durability = Literal["fsynced", "quorum, fsynced", "replicated, not fsynced", "one disk only"]
-
-
-class CallCounts(msgspec.Struct, frozen=True):
-    """received = accepted + duplicate + the sum of invalid."""
-
-    received: int
-    accepted: int
-    duplicate: int
-    invalid: dict[str, int]
-
-
-class PendingCounts(msgspec.Struct, frozen=True):
-    """Events that wait: ready now, leased to a worker, or retrying (their next attempt lies ahead)."""
-
-    ready: int
-    leased: int
-    retrying: int
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.ready + self.leased + self.retrying
-
-
-class EventCounts(msgspec.Struct, frozen=True):
-    """accepted = delivered + filtered + rejected + expired + erased + pending, or `Ledger.imbalance` tells."""
-
-    accepted: int
-    pending: PendingCounts
-    delivered: int
-    filtered: dict[str, int]
-    rejected: dict[str, int]
-    expired: int
-    erased: int
-
-
-class Ledger(msgspec.Struct, frozen=True):
-    """Where everything accepted went. `pending` is counted from rows, the rest from counters."""
-
-    calls: CallCounts
-    events: EventCounts
-    imbalance: int
-    oldest_pending_seconds: float
-
-
-class RequeueReport(msgspec.Struct, frozen=True):
-    """What a requeue did: how many wait again, and why the others were refused (reason -> count)."""
-
-    requeued: int
-    refused: dict[str, int]
 
 
 class Queue(Protocol):
@@ -116,25 +72,73 @@ class Queue(Protocol):
         """They are older than Meta takes: counted as expired, the payload is deleted."""
         ...
 
-    async def requeue(self, dead_letter_ids: Sequence[int]) -> RequeueReport:
-        """Let dead letters wait again with the same payload and event_id.
+    async def requeue(self, which: Sequence[int] | DeadLetterFilter, *, dry_run: bool = False) -> RequeueReport:
+        """Let dead letters wait again with the same payload and event_id; `dry_run` only tells what would happen.
 
-        Refused one by one: `unknown`, `event_too_old`, and `not_requeueable` for what mapping itself rejected.
+        Refused one by one: `unknown`, `event_too_old`, and `not_requeueable` for what mapping itself rejected. By a
+        filter: those that are there now, some hundreds in each durable step.
         """
         ...
 
-    async def browse_dead_letters(
-        self, *, destination_id: DestinationId | None = None, after_id: int = 0, limit: int = 100
-    ) -> Sequence[DeadLetter]:
-        """Dead letters in the order of their ids, `limit` at a time."""
+    async def discard(self, which: Sequence[int] | DeadLetterFilter, *, dry_run: bool = False) -> int:
+        """Delete dead letters with their payloads for good; the ledger counts them as rejected. Returns how many."""
         ...
 
-    async def counts(self, destination_id: DestinationId | None = None) -> Ledger:
-        """Count everything, or what concerns one destination (then `calls` are still those of all)."""
+    async def browse_dead_letters(
+        self,
+        where: DeadLetterFilter = ALL_DEAD_LETTERS,
+        *,
+        beyond_id: int | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> Sequence[DeadLetter]:
+        """Dead letters in the order of their ids, or the newest first, `limit` at a time, beyond `beyond_id`."""
+        ...
+
+    async def read_dead_letters(self, ids: Sequence[int]) -> Sequence[DeadLetter]:
+        """The dead letters with these ids, as far as they are there."""
+        ...
+
+    async def count_dead_letters(self, where: DeadLetterFilter = ALL_DEAD_LETTERS) -> Sequence[DeadLetterGroup]:
+        """How many there are of each destination and reason, the largest group first."""
+        ...
+
+    async def counts(
+        self,
+        destination_id: DestinationId | None = None,
+        *,
+        source_id: SourceId | None = None,
+        since: datetime | None = None,
+    ) -> Ledger:
+        """Count everything, or what concerns one destination (then `calls` are still those of all) or one source.
+
+        since: count what happened from then on (to the minute; to the hour before the last 48 hours). What is pending
+        and both imbalances are those of now in any case.
+        """
+        ...
+
+    async def read_statistics(
+        self,
+        since: datetime,
+        until: datetime,
+        step: timedelta,
+        *,
+        source_id: SourceId | None = None,
+        destination_id: DestinationId | None = None,
+    ) -> Statistics:
+        """What happened over time, from counters alone: quick, however much waits.
+
+        step: whole minutes, of which the last 48 hours are kept, or whole hours, kept for 400 days. ValueError when
+        there are more than 2,000 steps.
+        """
+        ...
+
+    async def read_backlogs(self) -> Mapping[DestinationId, Backlog]:
+        """What waits for each destination that an event was ever accepted for."""
         ...
 
     async def prune(self) -> None:
-        """Delete what has outlived its retention: dedupe keys, delivered metadata, dead letters."""
+        """Delete what has outlived its retention: dedupe keys, what was delivered, dead letters, old counters."""
         ...
 
     async def close(self) -> None:

@@ -5,55 +5,82 @@ leasing writes nothing.
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from signalpost.model.delivery import QueuedEvent
+from signalpost.model.errors import LeaseLost
 from signalpost.model.ids import DestinationId
 
 
+class _Lease(NamedTuple):
+    number: int
+    ends_at: float
+
+
 class Leases:
-    """The leases of each destination: id of the event -> when the lease ends, on the monotonic clock."""
+    """The leases of each destination: id of the event -> the latest lease on it, and when it ends (monotonic clock).
+
+    A lease that has ended stays noted until another takes its place: until then its holder may still settle the event,
+    since nobody else can have sent it meanwhile. From then on nothing is taken from the old holder.
+    """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._ends: dict[DestinationId, dict[int, float]] = {}
+        self._numbers = itertools.count(1)
+        self._leases: dict[DestinationId, dict[int, _Lease]] = {}
 
-    def hold(self, destination_id: DestinationId, ids: Iterable[int], lease_for: timedelta) -> None:
-        """Hide events from others."""
-        self._ends.setdefault(destination_id, {}).update(
-            dict.fromkeys(ids, self._monotonic() + lease_for.total_seconds())
-        )
+    def draw_number(self) -> int:
+        """The number of the next lease; none is given twice."""
+        return next(self._numbers)
+
+    def hold(self, destination_id: DestinationId, events: Iterable[QueuedEvent], lease_for: timedelta) -> None:
+        """Hide events from others, under the lease number that they carry."""
+        end = self._monotonic() + lease_for.total_seconds()
+        self._leases.setdefault(destination_id, {}).update((event.id, _Lease(event.lease, end)) for event in events)
 
     def find_held(self, destination_id: DestinationId) -> set[int]:
-        """The events that are hidden now; leases that have ended are dropped on the way."""
+        """The events that are hidden now."""
         now = self._monotonic()
-        ends = {id_: end for id_, end in self._ends.get(destination_id, {}).items() if end > now}
-        self._ends[destination_id] = ends
-        return set(ends)
+        return {id_ for id_, lease in self._leases.get(destination_id, {}).items() if lease.ends_at > now}
 
     def count_held(self, destination_id: DestinationId | None) -> int:
         """How many events of a destination, or of all, are hidden now."""
-        destinations = list(self._ends) if destination_id is None else [destination_id]
+        destinations = list(self._leases) if destination_id is None else [destination_id]
         return sum(len(self.find_held(destination)) for destination in destinations)
 
     def seconds_until_next_end(self, destination_id: DestinationId) -> float | None:
         """None when nothing is leased."""
-        ends = self._ends.get(destination_id)
-        return max(0.0, min(ends.values()) - self._monotonic()) if ends else None
+        now = self._monotonic()
+        waits = [lease.ends_at - now for lease in self._leases.get(destination_id, {}).values() if lease.ends_at > now]
+        return min(waits, default=None)
 
     def extend(self, events: Sequence[QueuedEvent], lease_for: timedelta) -> None:
-        """Move the end of those leases that are still there."""
+        """Move the end of those leases that are still there; LeaseLost when another has taken the place of one."""
         end = self._monotonic() + lease_for.total_seconds()
+        lost = 0
         for event in events:
-            ends = self._ends.get(event.destination_id, {})
-            if event.id in ends:
-                ends[event.id] = end
+            lease = self._find(event)
+            if lease is not None and lease.number == event.lease:
+                self._leases[event.destination_id][event.id] = lease._replace(ends_at=end)
+            else:
+                lost += lease is not None
+        if lost:
+            raise LeaseLost(f"The lease of {lost} events has ended, and they were leased again.")
 
-    def drop(self, events: Sequence[QueuedEvent]) -> None:
+    def find_own(self, events: Sequence[QueuedEvent]) -> list[QueuedEvent]:
+        """Those whose latest lease is the one they carry."""
+        return [event for event in events if (lease := self._find(event)) is not None and lease.number == event.lease]
+
+    def drop(self, events: Iterable[QueuedEvent]) -> None:
         """Hide these no longer."""
         for event in events:
-            self._ends.get(event.destination_id, {}).pop(event.id, None)
+            self._leases.get(event.destination_id, {}).pop(event.id, None)
+
+    def _find(self, event: QueuedEvent) -> _Lease | None:
+        return self._leases.get(event.destination_id, {}).get(event.id)
 
 
 class Arrivals:

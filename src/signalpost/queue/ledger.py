@@ -1,139 +1,139 @@
-"""The queue's bookkeeping: one counter per minute, source, destination, event name, state and code.
+"""The queue's bookkeeping: how counters are written, by minute, by hour and since ever.
 
-Counters move in the transaction that moves the row. What is pending is counted from rows and everything else from
-counters, so a difference between them is a real one; it is reported, never repaired.
+Counters move in the transaction that moves the row. One table holds them all, and each count is added to its minute,
+its hour and the sum since ever at once: so old minutes and hours are simply deleted, a page that shows a day reads
+hours, and what adds up to the balance is a handful of rows. Beside the states of events it counts match keys, latencies
+and bytes.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import apsw
 import msgspec
 
 from signalpost.model.delivery import State
-from signalpost.model.ids import DestinationId
-from signalpost.queue.interface import CallCounts, EventCounts, Ledger, PendingCounts
 
-# `accepted` counts results of mapping, `requeued` takes a dead letter back out of `rejected`; the rest are the states.
-EventState = Literal["accepted", "requeued"] | State
+# `accepted` counts results of mapping; `requeued` takes a dead letter back out of `rejected`; `discarded` and
+# `aged_out` tell that a dead letter was deleted, which stays `rejected`; the rest are the states.
+EventState = Literal["accepted", "requeued", "discarded", "aged_out"] | State
 CallState = Literal["call_accepted", "call_duplicate", "call_invalid"]
-LedgerKey = tuple[str, str, str, EventState | CallState, str]
+Measure = Literal["match_key", "latency", "waiting_bytes", "kept_bytes"]
+LedgerKey = tuple[str, str, str, EventState | CallState | Measure, str]
 """source, destination, event name, state, code"""
+
+LedgerCounts = Counter[LedgerKey]
+MatchKeys = tuple[str, str, str, tuple[str, ...]]
+"""source, destination, event name, the match keys of an event"""
+
+EVER: Final = 0
+MINUTE: Final = 1
+HOUR: Final = 60
+Span = Literal[0, 1, 60]
+
+_SPANS: Final[Mapping[str, tuple[Span, ...]]] = {
+    "match_key": (HOUR,),
+    "latency": (MINUTE, HOUR),
+    "waiting_bytes": (EVER,),
+    "kept_bytes": (EVER,),
+    "discarded": (EVER,),
+    "aged_out": (EVER,),
+}
+_SPANS_OF_STATES: Final[tuple[Span, ...]] = (MINUTE, HOUR, EVER)
 
 # A call whose event name is longer is rejected; its dead letter keeps the whole name, the ledger the start of it.
 LONGEST_COUNTED_NAME: Final = 50
 
-# A row that is due later than this was dated by a clock that has been set back since: nobody waits that long by intent.
-LONGEST_WAIT_MS: Final = 24 * 3_600_000
+# A write key is public: whoever invents event names must not fill the disk with counters.
+MOST_EVENT_NAMES: Final = 1_000
+OTHER_NAMES: Final = "(other)"
+
+_MINUTES_OF_A_DAY: Final = 1_440
+_BUCKETS_PER_OCTAVE: Final = 4
 
 # Add counters that were collected in Python.
 _ADD_COUNTS: Final = """
-    INSERT INTO ledger SELECT ?1, value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM jsonb_each(?2)
-    WHERE true ON CONFLICT DO UPDATE SET count = count + excluded.count"""
+    INSERT INTO ledger SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7
+    FROM jsonb_each(?1) WHERE true ON CONFLICT DO UPDATE SET count = count + excluded.count"""
 
-# Sum the events by state and code.
-_SUM_EVENTS: Final = """
-    SELECT state, code, sum(count) FROM ledger
-    WHERE state NOT LIKE 'call_%' AND (?1 IS NULL OR destination_id = ?1) GROUP BY state, code"""
+# Find the event names that were counted on a day.
+_FIND_NAMES: Final = """
+    SELECT DISTINCT source_id, event_name FROM ledger WHERE span = 60 AND start >= ?1 AND event_name NOT IN ('', ?2)"""
 
-# Sum the calls by state and code.
-_SUM_CALLS: Final = "SELECT state, code, sum(count) FROM ledger WHERE state LIKE 'call_%' GROUP BY state, code"
-
-# Count the rows that wait.
-_COUNT_PENDING: Final = "SELECT count(*) FROM queued_events WHERE ?1 IS NULL OR destination_id = ?1"
-
-# Count the rows whose next attempt lies ahead.
-_COUNT_RETRYING: Final = """
-    SELECT count(*) FROM queued_events WHERE due_at > ?2 AND due_at <= ?3 AND (?1 IS NULL OR destination_id = ?1)"""
-
-# Find the oldest row: ids are given in the order of arrival.
-_FIND_OLDEST: Final = """
-    SELECT received_at FROM queued_events
-    WHERE id = (SELECT min(id) FROM queued_events WHERE ?1 IS NULL OR destination_id = ?1)"""
-
-# Add the minutes of old hours to the first minute of their hour ...
-_ROLL_UP_MINUTES: Final = """
-    INSERT INTO ledger SELECT ?1, source_id, destination_id, event_name, state, code, sum(count) FROM ledger
-    WHERE minute > ?1 AND minute < ?1 + 60 GROUP BY source_id, destination_id, event_name, state, code
-    ON CONFLICT DO UPDATE SET count = count + excluded.count"""
-
-# ... and delete them.
-_DELETE_MINUTES: Final = "DELETE FROM ledger WHERE minute > ?1 AND minute < ?1 + 60"
-
-# Find the oldest hour that still has minutes.
-_FIND_HOUR_TO_ROLL_UP: Final = "SELECT min(minute) / 60 * 60 FROM ledger WHERE minute % 60 <> 0 AND minute < ?1"
+# Delete the counters of old minutes or hours.
+_DELETE_OLD: Final = """
+    DELETE FROM ledger WHERE span = ?1 AND (start, source_id, destination_id, event_name, state, code) IN (
+        SELECT start, source_id, destination_id, event_name, state, code FROM ledger
+        WHERE span = ?1 AND start < ?2 ORDER BY start LIMIT ?3)"""
 
 
-def add_counts(connection: apsw.Connection, minute: int, counts: Mapping[LedgerKey, int]) -> None:
-    """Add to the counters of a minute, in one statement."""
-    if counts:
-        rows = msgspec.json.encode([(*key, count) for key, count in counts.items()]).decode()
-        connection.execute(_ADD_COUNTS, (minute, rows))
+def count_match_keys(events: Mapping[MatchKeys, int]) -> LedgerCounts:
+    """What is counted of the match keys of queued events; the empty code counts the events themselves."""
+    counts: LedgerCounts = Counter()
+    for (source_id, destination_id, event_name, keys), count in events.items():
+        for key in ("", *keys):
+            counts[source_id, destination_id, event_name, "match_key", key] += count
+    return counts
 
 
-def roll_up_one_hour(connection: apsw.Connection, before_minute: int) -> bool:
-    """Make one hour of minutes that lie before `before_minute` (a full hour) into one; False when there is none."""
-    hour = connection.execute(_FIND_HOUR_TO_ROLL_UP, (before_minute,)).get
-    if hour is None:
-        return False
-    connection.execute(_ROLL_UP_MINUTES, (hour,))
-    connection.execute(_DELETE_MINUTES, (hour,))
-    return True
+def find_latency_bucket(milliseconds: int) -> str:
+    """The code under which a latency is counted: bucket n reaches from 2^(n/4) to 2^((n+1)/4) milliseconds."""
+    return str(int(_BUCKETS_PER_OCTAVE * math.log2(max(milliseconds, 1))))
 
 
-def read_ledger(connection: apsw.Connection, destination_id: DestinationId | None, now_ms: int, leased: int) -> Ledger:
-    """Count rows and sum counters in one read transaction: a commit in between would look like an imbalance."""
-    with connection:
-        calls = _read_sums(connection, _SUM_CALLS, ())
-        events = _read_sums(connection, _SUM_EVENTS, (destination_id,))
-        rows = connection.execute(_COUNT_PENDING, (destination_id,)).get
-        retrying = connection.execute(_COUNT_RETRYING, (destination_id, now_ms, now_ms + LONGEST_WAIT_MS)).get
-        oldest = connection.execute(_FIND_OLDEST, (destination_id,)).get
-    leased = min(leased, rows - retrying)
-    counted = _build_event_counts(
-        events, PendingCounts(ready=rows - retrying - leased, leased=leased, retrying=retrying)
-    )
-    return Ledger(
-        calls=_build_call_counts(calls),
-        events=counted,
-        imbalance=counted.accepted - _sum_ends(counted) - counted.pending.total,
-        oldest_pending_seconds=0.0 if oldest is None else max(0, now_ms - oldest) / 1000,
-    )
+def find_latency_percentile(buckets: Mapping[str, int], share: float) -> float | None:
+    """The latency, in seconds, that `share` of what was counted did not exceed; None when nothing was counted."""
+    rank = share * sum(buckets.values())
+    for bucket, count in sorted((int(code), count) for code, count in buckets.items()):
+        if rank <= count:
+            return float(2 ** ((bucket + rank / count) / _BUCKETS_PER_OCTAVE) / 1000)
+        rank -= count
+    return None
 
 
-def _read_sums(
-    connection: apsw.Connection, query: str, bindings: tuple[DestinationId | None, ...]
-) -> dict[str, Counter[str]]:
-    sums: dict[str, Counter[str]] = {}
-    for state, code, count in connection.execute(query, bindings):
-        sums.setdefault(state, Counter())[code] = count
-    return sums
+class LedgerStore:
+    """Adds to the counters, inside the open transaction of the write thread."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._day = -1
+        self._names: dict[str, set[str]] = {}
+
+    def add(self, now_ms: int, counts: Mapping[LedgerKey, int]) -> None:
+        """Add to the counters of now, in one statement."""
+        minute = now_ms // 60_000
+        if minute // _MINUTES_OF_A_DAY != self._day:
+            self._begin_day(minute // _MINUTES_OF_A_DAY)
+        rows: Counter[tuple[Any, ...]] = Counter()
+        for (source_id, destination_id, event_name, state, code), count in counts.items():
+            name = self._limit_name(source_id, event_name)
+            for span in _SPANS.get(state, _SPANS_OF_STATES):
+                start = minute // span * span if span else 0
+                rows[span, start, source_id, destination_id, name if span else "", state, code] += count
+        if rows:
+            self._connection.execute(_ADD_COUNTS, (msgspec.json.encode([(*k, n) for k, n in rows.items()]).decode(),))
+
+    def _begin_day(self, day: int) -> None:
+        """Start with the names that were counted today already: a restart must not allow a thousand more."""
+        self._day = day
+        self._names = {}
+        for source_id, name in self._connection.execute(_FIND_NAMES, (day * _MINUTES_OF_A_DAY, OTHER_NAMES)):
+            self._names.setdefault(source_id, set()).add(name)
+
+    def _limit_name(self, source_id: str, event_name: str) -> str:
+        name = event_name[:LONGEST_COUNTED_NAME]
+        names = self._names.setdefault(source_id, set())
+        if not name or name in names:
+            return name
+        if len(names) >= MOST_EVENT_NAMES:
+            return OTHER_NAMES
+        names.add(name)
+        return name
 
 
-def _build_call_counts(sums: dict[str, Counter[str]]) -> CallCounts:
-    accepted, duplicate = sums.get("call_accepted", Counter()).total(), sums.get("call_duplicate", Counter()).total()
-    invalid = sums.get("call_invalid", Counter())
-    return CallCounts(
-        received=accepted + duplicate + invalid.total(), accepted=accepted, duplicate=duplicate, invalid=dict(invalid)
-    )
-
-
-def _build_event_counts(sums: dict[str, Counter[str]], pending: PendingCounts) -> EventCounts:
-    none: Counter[str] = Counter()
-    rejected = sums.get("rejected", none).copy()
-    rejected.subtract(sums.get("requeued", none))
-    return EventCounts(
-        accepted=sums.get("accepted", none).total(),
-        pending=pending,
-        delivered=sums.get("delivered", none).total(),
-        filtered=dict(sums.get("filtered", none)),
-        rejected={code: count for code, count in rejected.items() if count},
-        expired=sums.get("expired", none).total(),
-        erased=sums.get("erased", none).total(),
-    )
-
-
-def _sum_ends(counted: EventCounts) -> int:
-    rejected_and_filtered = sum(counted.rejected.values()) + sum(counted.filtered.values())
-    return counted.delivered + rejected_and_filtered + counted.expired + counted.erased
+def delete_old_counts(connection: apsw.Connection, span: Span, before_minute: int, limit: int) -> int:
+    """Delete the oldest counters of a span; returns how many. The sums since ever stay."""
+    connection.execute(_DELETE_OLD, (span, before_minute, limit))
+    return connection.changes()

@@ -1,8 +1,8 @@
 """The schema of queue.db, step by step. A step that was released is never edited: a change is a new one at the end.
 
 `payloads` is apart from the rows that point to it, so that settling an event moves its small row and never the bytes. A
-payload is there exactly as long as a queued event or a dead letter has its id. AUTOINCREMENT: no id is given twice,
-not even after a restart, so that whoever still names an old event or dead letter never hits a new one.
+payload has the id of its event in whatever table that is. AUTOINCREMENT: no id is given twice, not even after a
+restart, so that whoever still names an old event or dead letter never hits a new one.
 """
 
 from typing import Final
@@ -103,7 +103,91 @@ CREATE TABLE ledger (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: Final = (_SCHEMA_1,)
+_SCHEMA_2: Final = """
+-- size: bytes of the payload.
+ALTER TABLE queued_events ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
+UPDATE queued_events SET size = coalesce((SELECT length(payload) FROM payloads WHERE id = queued_events.id), 0);
+
+-- What Meta took and what expired, in the order in which it was settled. event: its id in the queue, and in `payloads`
+-- as long as the payload is kept. state: delivered or expired.
+CREATE TABLE ended_events (
+    id INTEGER PRIMARY KEY,
+    event INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    source_id TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    destination_id TEXT NOT NULL,
+    dataset_id TEXT NOT NULL,
+    event_name TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    event_time INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    requeue_count INTEGER NOT NULL,
+    fbtrace_id TEXT,
+    flags TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    checksum BLOB
+) STRICT;
+CREATE INDEX ended_events_by_event ON ended_events (event);
+-- The event's id was not kept: a number below zero names none.
+INSERT INTO ended_events SELECT id, -id, 'delivered', source_id, message_id, destination_id, dataset_id, event_name,
+    event_id, event_time, 0, received_at, delivered_at, attempts, requeue_count, fbtrace_id, flags, 0, NULL
+    FROM delivered;
+DROP TABLE delivered;
+
+-- Payloads that are kept for a while after their delivery, in the order in which they go. event: the id in `payloads`.
+CREATE TABLE kept_payloads (
+    id INTEGER PRIMARY KEY,
+    event INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL
+) STRICT;
+
+DROP INDEX dead_letters_by_destination;
+CREATE INDEX dead_letters_by_reason ON dead_letters (destination_id, code, reason);
+
+-- first_event, last_event: the ids that this commit gave to the events of its calls; so a call leads to its events.
+ALTER TABLE dedupe_keys ADD COLUMN first_event INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dedupe_keys ADD COLUMN last_event INTEGER NOT NULL DEFAULT -1;
+
+-- Counts. span: minutes that a row covers (1, 60; 0: since ever, with an empty event name). start: minutes since 1970.
+ALTER TABLE ledger RENAME TO ledger_1;
+-- What was rejected gets its reason into the code, as far as the dead letter is still there to tell it.
+INSERT INTO ledger_1 SELECT rejected_at / 60000, source_id, destination_id, substr(event_name, 1, 50), 'rejected', code,
+    -count(*) FROM dead_letters GROUP BY 1, 2, 3, 4, code ON CONFLICT DO UPDATE SET count = count + excluded.count;
+INSERT INTO ledger_1 SELECT rejected_at / 60000, source_id, destination_id, substr(event_name, 1, 50), 'rejected',
+    code || '/' || reason, count(*) FROM dead_letters GROUP BY 1, 2, 3, 4, code, reason;
+CREATE TABLE ledger (
+    span INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    source_id TEXT NOT NULL,
+    destination_id TEXT NOT NULL,
+    event_name TEXT NOT NULL,
+    state TEXT NOT NULL,
+    code TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (span, start, source_id, destination_id, event_name, state, code)
+) STRICT, WITHOUT ROWID;
+INSERT INTO ledger SELECT 1, minute, source_id, destination_id, event_name, state, code, count FROM ledger_1;
+INSERT INTO ledger SELECT 60, minute / 60 * 60, source_id, destination_id, event_name, state, code, sum(count)
+    FROM ledger_1 GROUP BY 2, source_id, destination_id, event_name, state, code;
+INSERT INTO ledger SELECT 0, 0, source_id, destination_id, '', state, code, sum(count)
+    FROM ledger_1 GROUP BY source_id, destination_id, state, code;
+DROP TABLE ledger_1;
+-- Dead letters that were deleted for their age, which was not counted so far.
+INSERT INTO ledger SELECT 0, 0, source_id, destination_id, '', 'aged_out', '', sum(n) FROM (
+    SELECT source_id, destination_id, iif(state = 'rejected', count, -count) AS n FROM ledger
+    WHERE span = 0 AND state IN ('rejected', 'requeued')
+    UNION ALL SELECT source_id, destination_id, -count(*) FROM dead_letters GROUP BY source_id, destination_id)
+    GROUP BY source_id, destination_id HAVING sum(n) <> 0;
+INSERT INTO ledger SELECT 0, 0, source_id, destination_id, '', 'waiting_bytes', '', sum(size) FROM queued_events
+    GROUP BY source_id, destination_id;
+"""
+
+MIGRATIONS: Final = (_SCHEMA_1, _SCHEMA_2)
 SCHEMA: Final = len(MIGRATIONS)
 
 

@@ -16,7 +16,7 @@ from signalpost.model.delivery import AcceptedCall, DiscardedEvent, NewEvent, Pu
 from signalpost.model.ids import DestinationId
 from signalpost.queue.checksums import build_checksum
 from signalpost.queue.instants import to_milliseconds
-from signalpost.queue.ledger import LONGEST_COUNTED_NAME, LedgerKey, add_counts
+from signalpost.queue.ledger import LedgerKey, LedgerStore, MatchKeys, count_match_keys
 from signalpost.queue.seen_calls import SeenCalls, build_call_digest
 
 # A discarded event does not say until when Meta would take it, so a dead letter of it gets Meta's shortest limit.
@@ -25,9 +25,9 @@ _SHORTEST_AGE_LIMIT_SECONDS: Final = int(timedelta(days=7).total_seconds())
 # Queue events under consecutive ids.
 _INSERT_EVENTS: Final = """
     INSERT INTO queued_events (id, source_id, message_id, received_at, destination_id, dataset_id, event_name, event_id,
-        event_time, expires_at, checksum)
+        event_time, expires_at, checksum, size)
     SELECT ?1 + key, value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8,
-        unhex(value->>9)
+        unhex(value->>9), value->>10
     FROM jsonb_each(?2)"""
 
 # Keep what mapping rejected, under consecutive ids.
@@ -42,12 +42,12 @@ _INSERT_DEAD_LETTERS: Final = """
 _INSERT_PAYLOADS: Final = "INSERT INTO payloads SELECT ?1 - 1 + rowid, value FROM carray(?2)"
 
 # Append to the log of calls seen.
-_INSERT_DEDUPE_KEYS: Final = "INSERT INTO dedupe_keys (seen_at, digests) VALUES (?, ?)"
+_INSERT_DEDUPE_KEYS: Final = "INSERT INTO dedupe_keys (seen_at, digests, first_event, last_event) VALUES (?, ?, ?, ?)"
 
 # Find the id after the highest one that a queued event or a dead letter ever had.
 _FIND_NEXT_ID: Final = "SELECT 1 + coalesce(max(seq), 0) FROM sqlite_sequence"
 
-_EventRow = tuple[str, str, int, str, str, str, str, int, int, str]
+_EventRow = tuple[str, str, int, str, str, str, str, int, int, str, int]
 _DeadRow = tuple[str, str, int, str, str | None, str, str, int, int, str | None, str, str]
 
 
@@ -59,7 +59,9 @@ class _PreparedCall(msgspec.Struct):
     events: list[_EventRow]
     payloads: list[bytes]
     dead_letters: list[tuple[_DeadRow, bytes | None]]
-    counts: list[LedgerKey]
+    size: int
+    counts: list[tuple[LedgerKey, int]]
+    match_keys: list[MatchKeys]
 
 
 class PreparedPut(msgspec.Struct):
@@ -89,7 +91,7 @@ def prepare_put(calls: Sequence[AcceptedCall], refused: Sequence[RefusedCall]) -
     return PreparedPut(
         calls=prepared,
         refused=Counter((call.source_id, "", "", "call_invalid", call.code) for call in refused),
-        size=sum(len(call.counts) for call in prepared) + 1,
+        size=sum(call.size for call in prepared) + 1,
     )
 
 
@@ -105,8 +107,9 @@ def _prepare_call(call: AcceptedCall) -> _PreparedCall:
             for event in call.discarded
             if event.state == "rejected"
         ],
-        counts=[(source_id, event.destination_id, event.event_name, "accepted", "") for event in call.events]
-        + [key for event in call.discarded for key in _build_discard_counts(source_id, event)],
+        size=len(call.events) + len(call.discarded),
+        counts=_count_call(call),
+        match_keys=[(source_id, event.destination_id, event.event_name, event.match_keys) for event in call.events],
     )
 
 
@@ -125,6 +128,7 @@ def _build_event_row(source_id: str, message_id: str, received_at: int, event: N
         event_time,
         expires_at,
         checksum.hex(),
+        len(event.payload),
     )
 
 
@@ -152,19 +156,29 @@ def _build_dead_row(source_id: str, message_id: str, received_at: int, event: Di
     )
 
 
-def _build_discard_counts(source_id: str, event: DiscardedEvent) -> list[LedgerKey]:
-    destination_id, event_name = event.destination_id or "", event.event_name[:LONGEST_COUNTED_NAME]
-    return [
-        (source_id, destination_id, event_name, "accepted", ""),
-        (source_id, destination_id, event_name, event.state, event.code),
-    ]
+def _count_call(call: AcceptedCall) -> list[tuple[LedgerKey, int]]:
+    source_id = call.source_id
+    counts: list[tuple[LedgerKey, int]] = [((source_id, "", "", "call_accepted", ""), 1)]
+    for event in call.events:
+        destination_id, event_name = event.destination_id, event.event_name
+        counts.append(((source_id, destination_id, event_name, "accepted", ""), 1))
+        counts.append(((source_id, destination_id, "", "waiting_bytes", ""), len(event.payload)))
+    for discarded in call.discarded:
+        whose = (source_id, discarded.destination_id or "", discarded.event_name)
+        code = f"{discarded.code}/{discarded.reason}" if discarded.state == "rejected" else discarded.code
+        counts.append(((*whose, "accepted", ""), 1))
+        counts.append(((*whose, discarded.state, code), 1))
+    return counts
 
 
 class PutStore:
     """Writes groups of requests. Lives in the write thread: it alone gives ids and knows which calls were seen."""
 
-    def __init__(self, connection: apsw.Connection, seen: SeenCalls, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, connection: apsw.Connection, ledger: LedgerStore, seen: SeenCalls, now: Callable[[], datetime]
+    ) -> None:
         self._connection = connection
+        self._ledger = ledger
         self._seen = seen
         self._now = now
         self._next_id: int = connection.execute(_FIND_NEXT_ID).get
@@ -187,8 +201,10 @@ class PutStore:
             rows = _to_json([row for row, _ in group.dead_letters])
             self._connection.execute(_INSERT_DEAD_LETTERS, (first_dead, rows, now_ms))
         if group.digests:
-            self._connection.execute(_INSERT_DEDUPE_KEYS, (now_ms, b"".join(group.digests)))
-        add_counts(self._connection, now_ms // 60_000, group.counts)
+            digests = b"".join(group.digests)
+            self._connection.execute(_INSERT_DEDUPE_KEYS, (now_ms, digests, first_id, self._next_id - 1))
+        group.counts.update(count_match_keys(group.match_keys))
+        self._ledger.add(now_ms, group.counts)
         return stored
 
     def _add(self, put: PreparedPut, group: "_Group") -> StoredPut:
@@ -216,14 +232,16 @@ class _Group:
         self.dead_letters: list[tuple[_DeadRow, bytes | None]] = []
         self.digests: list[bytes] = []
         self.counts: Counter[LedgerKey] = Counter()
+        self.match_keys: Counter[MatchKeys] = Counter()
 
     def add(self, call: _PreparedCall) -> None:
         self.digests.append(call.digest)
         self.events += call.events
         self.payloads += call.payloads
         self.dead_letters += call.dead_letters
-        self.counts.update(call.counts)
-        self.counts[call.source_id, "", "", "call_accepted", ""] += 1
+        for key, count in call.counts:
+            self.counts[key] += count
+        self.match_keys.update(call.match_keys)
 
 
 def _to_json(rows: Sequence[_EventRow] | Sequence[_DeadRow]) -> str:

@@ -1,4 +1,4 @@
-"""What is read from the file: which events are due, the events themselves, dead letters. Everything read is checked.
+"""What a lease reads from the file: which events are due, and the events themselves, each checked.
 
 Runs on the event loop on purpose: every row gives up the interpreter's lock, and a thread of its own would wait up to
 5 ms for it each time, while 500 events are read in some 5 ms here.
@@ -11,11 +11,11 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from signalpost.model.delivery import DeadLetter, QueuedEvent
+from signalpost.model.delivery import QueuedEvent
 from signalpost.model.ids import DestinationId
+from signalpost.queue.balance import LONGEST_WAIT_MS
 from signalpost.queue.checksums import build_checksum
 from signalpost.queue.instants import from_milliseconds
-from signalpost.queue.ledger import LONGEST_WAIT_MS
 
 # Find what is due, as one JSON array: retries, which are older; fresh events; rows dated by a clock set back since.
 _FIND_DUE: Final = """
@@ -39,13 +39,6 @@ _READ_EVENTS: Final = """
         received_at, attempts, checksum, payload, coalesce(last_outcome, '')
     FROM carray(?1) AS wanted CROSS JOIN queued_events AS queued ON queued.id = wanted.value
     LEFT JOIN payloads ON payloads.id = queued.id"""
-
-# Read dead letters in the order of their ids, those of one destination or of all.
-_BROWSE_DEAD_LETTERS: Final = """
-    SELECT letters.id, source_id, message_id, destination_id, dataset_id, event_name, event_id, event_time, rejected_at,
-        code, reason, detail, fbtrace_id, attempts, expires_at, checksum, payload
-    FROM dead_letters AS letters LEFT JOIN payloads ON payloads.id = letters.id
-    WHERE letters.id > ?2 AND (?1 IS NULL OR destination_id = ?1) ORDER BY letters.id LIMIT ?3"""
 
 
 class EventsRead(msgspec.Struct):
@@ -73,36 +66,28 @@ def find_next_due(connection: apsw.Connection, destination_id: DestinationId, no
     return next_due
 
 
-def read_events(connection: apsw.Connection, ids: Sequence[int], max_bytes: int) -> EventsRead:
-    """Read events up to `max_bytes` of payload, at least one."""
+def read_events(connection: apsw.Connection, ids: Sequence[int], max_bytes: int, lease: int) -> EventsRead:
+    """Read events up to `max_bytes` of payload, at least one; each carries the number of the lease."""
     try:
-        return _read_rows(connection, ids, max_bytes)
+        return _read_rows(connection, ids, max_bytes, lease)
     except UnicodeDecodeError:
         pass
     read = EventsRead([], [], [])
     for id_ in ids:
         try:
-            read.damaged += _read_rows(connection, [id_], max_bytes).damaged
+            read.damaged += _read_rows(connection, [id_], max_bytes, lease).damaged
         except UnicodeDecodeError:
             read.unreadable.append(id_)
     return read
 
 
-def read_dead_letters(
-    connection: apsw.Connection, destination_id: DestinationId | None, after_id: int, limit: int
-) -> list[DeadLetter]:
-    """Dead letters in the order of their ids; a payload that is damaged is left out."""
-    rows = connection.execute(_BROWSE_DEAD_LETTERS, (destination_id, after_id, limit)).fetchall()
-    return [_build_dead_letter(row) for row in rows]
-
-
-def _read_rows(connection: apsw.Connection, ids: Sequence[int], max_bytes: int) -> EventsRead:
+def _read_rows(connection: apsw.Connection, ids: Sequence[int], max_bytes: int, lease: int) -> EventsRead:
     read = EventsRead([], [], [])
     size = 0
     cursor = connection.execute(_READ_EVENTS, (apsw.carray(array("q", ids)),))
     try:
         for row in cursor:
-            event = _build_queued_event(row)
+            event = _build_queued_event(row, lease)
             if event is None:
                 read.damaged.append(row[0])
                 continue
@@ -115,7 +100,7 @@ def _read_rows(connection: apsw.Connection, ids: Sequence[int], max_bytes: int) 
     return read
 
 
-def _build_queued_event(row: Sequence[Any]) -> QueuedEvent | None:
+def _build_queued_event(row: Sequence[Any], lease: int) -> QueuedEvent | None:
     """None when the row is not what was stored."""
     *fields, received_at, attempts, checksum, payload, last_outcome = row
     _, _, _, destination_id, dataset_id, _, event_id, event_time, expires_at = fields
@@ -123,16 +108,5 @@ def _build_queued_event(row: Sequence[Any]) -> QueuedEvent | None:
         return None
     if checksum != build_checksum(destination_id, dataset_id, event_id, event_time, expires_at, payload=payload):
         return None
-    values = (*fields, from_milliseconds(received_at), attempts, payload, last_outcome)
+    values = (*fields, from_milliseconds(received_at), attempts, payload, last_outcome, lease)
     return QueuedEvent(*values)
-
-
-def _build_dead_letter(row: Sequence[Any]) -> DeadLetter:
-    *before, rejected_at, code, reason, detail, fbtrace_id, attempts, expires_at, checksum, payload = row
-    _, _, _, destination_id, dataset_id, _, event_id, event_time = before
-    if payload is not None and checksum != build_checksum(
-        destination_id, dataset_id, event_id, event_time, expires_at, payload=payload
-    ):
-        payload = None
-    values = (*before, from_milliseconds(rejected_at), code, reason, detail, fbtrace_id, attempts, payload)
-    return DeadLetter(*values)

@@ -1,34 +1,39 @@
 """The default queue: one SQLite file, one write thread, short transactions.
 
 Once `put()` has returned, the events survive a crash; they are delivered at least once; they leave only by ack, dead
-letter or expiry. This file puts the parts together: `puts` and `settling` hold the SQL that writes, `writer` commits,
-`reading` holds the SQL that reads, `leases` lives in memory, `ledger` counts.
+letter or expiry. This file puts the parts together: `puts`, `settling` and `dead_letters` hold the SQL that writes,
+`writer` commits, `reading` holds the SQL of a lease, `leases` lives in memory, `ledger` counts, `inquiries` answers
+whoever only looks.
 """
 
 import asyncio
 import functools
 import logging
 import os
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NoReturn, Self
 
-from signalpost.model.delivery import AcceptedCall, DeadLetter, DeadReason, PutReceipt, QueuedEvent, RefusedCall
-from signalpost.model.errors import QueueUnavailable
+import apsw
+
+from signalpost.model.dead_letters import DeadLetterFilter, RequeueReport
+from signalpost.model.delivery import AcceptedCall, DeadReason, PutReceipt, QueuedEvent, RefusedCall
 from signalpost.model.ids import DestinationId
-from signalpost.queue import settling
+from signalpost.queue import dead_letters, settling
 from signalpost.queue.database import open_for_reading, open_for_writing
-from signalpost.queue.instants import to_milliseconds, to_milliseconds_after
-from signalpost.queue.interface import Durability, Ledger, RequeueReport
+from signalpost.queue.inquiries import Inquiries
+from signalpost.queue.instants import to_milliseconds_after
+from signalpost.queue.interface import Durability
 from signalpost.queue.leases import Arrivals, Leases
-from signalpost.queue.ledger import read_ledger
+from signalpost.queue.ledger import LedgerStore
 from signalpost.queue.puts import PutStore, prepare_put
-from signalpost.queue.reading import EventsRead, find_due, find_next_due, read_dead_letters, read_events
+from signalpost.queue.reading import EventsRead, find_due, find_next_due, read_events
+from signalpost.queue.retention import ROWS_PER_STEP, Retention, build_steps, limit_kept_payloads
 from signalpost.queue.seen_calls import SeenCalls
-from signalpost.queue.writer import SettlingStep, Writer
+from signalpost.queue.writer import Writer
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +59,7 @@ def end_process() -> NoReturn:
     os._exit(70)
 
 
-class SqliteQueue:
+class SqliteQueue(Inquiries):
     """The Queue over one file. Build and use it in one event loop; a lock elsewhere keeps other processes away."""
 
     durability: Durability = "fsynced"
@@ -68,18 +73,17 @@ class SqliteQueue:
         abort: Callable[[], object] = end_process,
         on_trouble: Callable[[str], object] = _log.error,
         on_commit: Callable[[float, int], object] = lambda _seconds, _rows: None,
+        retention: Retention | None = None,
     ) -> None:
-        self._now = now
         self._on_trouble = on_trouble
-        self._leases = Leases(monotonic)
         self._arrivals = Arrivals()
         self._is_closed = False
         connection = open_for_writing(path)
         self._reader = open_for_reading(path)
-        self._counting_reader = open_for_reading(path)
-        self._counting = threading.Lock()
+        super().__init__(path, Leases(monotonic), retention or Retention(), now)
+        self._ledger = LedgerStore(connection)
         self._seen = SeenCalls(log_row for (log_row,) in connection.execute("SELECT digests FROM dedupe_keys"))
-        puts = PutStore(connection, self._seen, now)
+        puts = PutStore(connection, self._ledger, self._seen, now)
         self._writer = Writer(connection, puts, self._seen, abort=abort, on_trouble=on_trouble, on_commit=on_commit)
 
     @classmethod
@@ -129,9 +133,9 @@ class SqliteQueue:
                 await self._arrivals.wait(destination_id, limit - len(due), seconds_left)
             else:
                 # No await between finding, reading and hiding: that is why two leases never hold one event.
-                read = read_events(self._reader, due, max_bytes)
+                read = read_events(self._reader, due, max_bytes, self._leases.draw_number())
                 if read.is_sound:
-                    self._leases.hold(destination_id, (event.id for event in read.events), lease_for)
+                    self._leases.hold(destination_id, read.events, lease_for)
                     return read.events
                 await self._bury_damaged(read)
         return ()
@@ -142,71 +146,94 @@ class SqliteQueue:
 
     async def release(self, events: Sequence[QueuedEvent]) -> None:
         """Give events back at once."""
-        self._leases.drop(events)
-        for event in events:
+        own = self._leases.find_own(events)
+        self._leases.drop(own)
+        for event in own:
             self._arrivals.announce(event.destination_id, 1)
 
     async def ack(self, events: Sequence[QueuedEvent], fbtrace_id: str | None, flags: Sequence[str] = ()) -> None:
         """Meta took them."""
-        ids, now_ms = [event.id for event in events], self._now_ms()
-        await self._settle(events, lambda connection: settling.ack(connection, ids, now_ms, fbtrace_id, flags))
+        now_ms, kept_bytes = self._now_ms(), self._retention.delivered_payload_bytes
+        keep = bool(self._retention.delivered_payloads) and kept_bytes > 0
+
+        def step(connection: apsw.Connection, ids: Sequence[int]) -> None:
+            settling.ack(connection, self._ledger, ids, now_ms, fbtrace_id, flags, keep_payloads=keep)
+            limit_kept_payloads(connection, self._ledger, now_ms, kept_bytes, 2 * len(ids))
+
+        await self._settle(events, step)
 
     async def retry_at(
         self, events: Sequence[QueuedEvent], when: datetime, detail: str, *, charge: bool = True
     ) -> None:
         """Due again at `when`."""
         due_ms = to_milliseconds_after(when)
-        await self._settle(
-            events, lambda connection: settling.postpone(connection, events, due_ms, detail, charge=charge)
-        )
-        for event in events:  # wakes who sleeps until the next event is due, so that it learns of this one
+        own = self._leases.find_own(events)
+        await self._settle(own, lambda connection, _: settling.postpone(connection, own, due_ms, detail, charge=charge))
+        for event in own:  # wakes who sleeps until the next event is due, so that it learns of this one
             self._arrivals.announce(event.destination_id, 1)
 
     async def dead_letter(self, events: Sequence[QueuedEvent], reason: DeadReason) -> None:
         """They can't be delivered."""
-        ids, now_ms = [event.id for event in events], self._now_ms()
-        await self._settle(events, lambda connection: settling.bury(connection, ids, now_ms, reason))
+        now_ms = self._now_ms()
+        await self._settle(events, lambda connection, ids: settling.bury(connection, self._ledger, ids, now_ms, reason))
 
     async def expire(self, events: Sequence[QueuedEvent]) -> None:
         """They are older than Meta takes."""
-        ids, now_ms = [event.id for event in events], self._now_ms()
-        await self._settle(events, lambda connection: settling.expire(connection, ids, now_ms))
-
-    async def requeue(self, dead_letter_ids: Sequence[int]) -> RequeueReport:
-        """Let dead letters wait again; see Queue.requeue."""
-        if not dead_letter_ids:
-            return RequeueReport(requeued=0, refused={})
         now_ms = self._now_ms()
-        requeued: settling.Requeued = await self._writer.settle(
-            lambda connection: settling.requeue(connection, dead_letter_ids, now_ms), len(dead_letter_ids)
-        )
-        for destination_id, count in requeued.arrived.items():
+        await self._settle(events, lambda connection, ids: settling.expire(connection, self._ledger, ids, now_ms))
+
+    async def requeue(self, which: Sequence[int] | DeadLetterFilter, *, dry_run: bool = False) -> RequeueReport:
+        """Let dead letters wait again; see Queue.requeue."""
+        requeued, refused = 0, Counter[str]()
+        async for ids in self._find_dead_letters(which):
+            plan = await (self._plan_requeue(ids) if dry_run else self._requeue(ids))
+            requeued += plan.report.requeued
+            refused.update(plan.report.refused)
+        return RequeueReport(requeued=requeued, refused=dict(refused))
+
+    async def _plan_requeue(self, ids: Sequence[int]) -> dead_letters.RequeuePlan:
+        plan = functools.partial(dead_letters.plan_requeue, ids=ids, now_ms=self._now_ms())
+        return await self._slow_reader.read(plan)
+
+    async def _requeue(self, ids: Sequence[int]) -> dead_letters.RequeuePlan:
+        step = functools.partial(dead_letters.requeue, ledger=self._ledger, ids=ids, now_ms=self._now_ms())
+        plan: dead_letters.RequeuePlan = await self._writer.settle(step, len(ids))
+        for destination_id, count in plan.arrived.items():
             self._arrivals.announce(destination_id, count)
-        return requeued.report
+        return plan
 
-    async def browse_dead_letters(
-        self, *, destination_id: DestinationId | None = None, after_id: int = 0, limit: int = 100
-    ) -> Sequence[DeadLetter]:
-        """Dead letters in the order of their ids. A damaged payload is not shown."""
-        return read_dead_letters(self._reader, destination_id, after_id, limit)
+    async def discard(self, which: Sequence[int] | DeadLetterFilter, *, dry_run: bool = False) -> int:
+        """Delete dead letters for good; see Queue.discard."""
+        discarded = 0
+        async for ids in self._find_dead_letters(which):
+            if dry_run:
+                discarded += len(await self.read_dead_letters(ids))
+            else:
+                step = functools.partial(
+                    dead_letters.delete, ledger=self._ledger, ids=ids, now_ms=self._now_ms(), state="discarded"
+                )
+                discarded += await self._writer.settle(step, len(ids))
+        return discarded
 
-    async def counts(self, destination_id: DestinationId | None = None) -> Ledger:
-        """Count everything; in a thread, since counting a long queue takes a while."""
-        leased = self._leases.count_held(destination_id)
-        return await asyncio.to_thread(self._read_ledger, destination_id, self._now_ms(), leased)
+    async def _find_dead_letters(self, which: Sequence[int] | DeadLetterFilter) -> AsyncIterator[Sequence[int]]:
+        """The ids that are meant, as many at a time as fit into a transaction."""
+        if not isinstance(which, DeadLetterFilter):
+            for start in range(0, len(which), ROWS_PER_STEP):
+                yield which[start : start + ROWS_PER_STEP]
+            return
+        after_id = 0
+        while True:
+            find = functools.partial(dead_letters.find, where=which, after_id=after_id, limit=ROWS_PER_STEP)
+            ids = await self._slow_reader.read(find)
+            if not ids:
+                return
+            yield ids
+            after_id = ids[-1]
 
     async def prune(self) -> None:
         """Delete what has outlived its retention, a little in each transaction, so that ingest never waits for it."""
-        now_ms = self._now_ms()
-        steps: tuple[SettlingStep, ...] = (
-            lambda connection: settling.prune_dedupe_keys(connection, self._seen, now_ms),
-            lambda connection: settling.prune_delivered(connection, now_ms),
-            lambda connection: settling.prune_dead_letters(connection, now_ms),
-            lambda connection: settling.prune_ledger(connection, now_ms),
-            settling.give_back_space,
-        )
-        for step in steps:
-            while await self._writer.settle(step, settling.ROWS_PER_PRUNE):
+        for step in build_steps(self._retention, self._ledger, self._seen, self._now_ms()):
+            while await self._writer.settle(step, ROWS_PER_STEP):
                 pass
 
     async def close(self) -> None:
@@ -214,18 +241,19 @@ class SqliteQueue:
         self._is_closed = True
         self._arrivals.announce_end()
         self._reader.close()
-        with self._counting:
-            self._counting_reader.close()
+        await self._slow_reader.close()
         # Last, since the last connection to close empties the write-ahead log, and only this one can.
         await self._writer.close()
 
-    def _now_ms(self) -> int:
-        return to_milliseconds(self._now())
-
-    async def _settle(self, events: Sequence[QueuedEvent], step: SettlingStep) -> None:
-        if events:
-            await self._writer.settle(step, len(events))
-            self._leases.drop(events)
+    async def _settle(
+        self, events: Sequence[QueuedEvent], step: Callable[[apsw.Connection, Sequence[int]], object]
+    ) -> None:
+        """Settle those of the events that still are their holder's."""
+        own = self._leases.find_own(events)
+        if own:
+            ids = [event.id for event in own]
+            await self._writer.settle(lambda connection: step(connection, ids), len(ids))
+            self._leases.drop(own)
 
     async def _bury_damaged(self, read: EventsRead) -> None:
         self._on_trouble(
@@ -233,10 +261,14 @@ class SqliteQueue:
         )
         now_ms = self._now_ms()
         if read.damaged:
-            step = functools.partial(settling.bury, ids=read.damaged, now_ms=now_ms, reason=_CORRUPT_ROW)
+            step = functools.partial(
+                settling.bury, ledger=self._ledger, ids=read.damaged, now_ms=now_ms, reason=_CORRUPT_ROW
+            )
             await self._writer.settle(step, len(read.damaged))
         if read.unreadable:
-            step = functools.partial(settling.bury_unreadable, ids=read.unreadable, now_ms=now_ms, reason=_CORRUPT_ROW)
+            step = functools.partial(
+                settling.bury_unreadable, ledger=self._ledger, ids=read.unreadable, now_ms=now_ms, reason=_CORRUPT_ROW
+            )
             await self._writer.settle(step, len(read.unreadable))
 
     def _find_due(self, destination_id: DestinationId, limit: int, now_ms: int) -> list[int]:
@@ -253,9 +285,3 @@ class SqliteQueue:
         if next_end is not None:
             sleeps.append(next_end)
         return min(sleeps)
-
-    def _read_ledger(self, destination_id: DestinationId | None, now_ms: int, leased: int) -> Ledger:
-        with self._counting:
-            if self._is_closed:
-                raise QueueUnavailable("The queue is closed.")
-            return read_ledger(self._counting_reader, destination_id, now_ms, leased)

@@ -1,0 +1,181 @@
+"""Dead letters: which ones match a filter, what requeueing them would do, and doing it or discarding them.
+
+Requeued, an event waits again with the same id, payload and event_id; discarded, it is gone but stays `rejected` in the
+ledger. What is written runs in the write thread, inside the open transaction.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from signalpost.model.dead_letters import DeadLetter, DeadLetterFilter, DeadLetterGroup, RequeueReport
+from signalpost.model.ids import DestinationId
+from signalpost.queue.checksums import build_checksum
+from signalpost.queue.instants import from_milliseconds, to_milliseconds_after
+from signalpost.queue.ledger import EventState, LedgerCounts, LedgerStore
+from signalpost.queue.settling import MESSAGE_REJECTED, bind
+
+# What a filter lets through.
+_MATCHING: Final = """
+    (?1 IS NULL OR destination_id = ?1) AND (?2 IS NULL OR source_id = ?2) AND (?3 IS NULL OR code = ?3)
+    AND (?4 IS NULL OR reason = ?4) AND (?5 IS NULL OR event_name = ?5) AND (?6 IS NULL OR rejected_at >= ?6)
+    AND (?7 IS NULL OR rejected_at < ?7)"""
+
+_COLUMNS: Final = """
+    letters.id, source_id, message_id, destination_id, dataset_id, event_name, event_id, event_time, rejected_at,
+    code, reason, detail, fbtrace_id, attempts, expires_at, checksum, payload"""
+
+# Read dead letters in the order of their ids, or in the opposite one.
+_BROWSE: Final = f"""
+    SELECT {_COLUMNS} FROM dead_letters AS letters LEFT JOIN payloads ON payloads.id = letters.id
+    WHERE letters.id > ?8 AND {_MATCHING} ORDER BY letters.id LIMIT ?9"""  # noqa: S608
+_BROWSE_BACKWARDS: Final = f"""
+    SELECT {_COLUMNS} FROM dead_letters AS letters LEFT JOIN payloads ON payloads.id = letters.id
+    WHERE letters.id < ?8 AND {_MATCHING} ORDER BY letters.id DESC LIMIT ?9"""  # noqa: S608
+
+# Read the named ones.
+_READ: Final = f"""
+    SELECT {_COLUMNS} FROM dead_letters AS letters LEFT JOIN payloads ON payloads.id = letters.id
+    WHERE letters.id IN carray(?1) ORDER BY letters.id"""  # noqa: S608
+
+# Find the ids of the next ones that match.
+_FIND: Final = f"SELECT id FROM dead_letters WHERE id > ?8 AND {_MATCHING} ORDER BY id LIMIT ?9"  # noqa: S608
+
+# Count those that match by destination and reason.
+_COUNT: Final = f"""
+    SELECT destination_id, code, reason, count(*), max(rejected_at) FROM dead_letters WHERE {_MATCHING}
+    GROUP BY destination_id, code, reason ORDER BY count(*) DESC"""  # noqa: S608
+
+# Read what decides whether dead letters may be sent again.
+_READ_FOR_REQUEUE: Final = """
+    SELECT letters.id, source_id, destination_id, event_name, code, reason, expires_at,
+        dataset_id IS NOT NULL AND payloads.id IS NOT NULL, length(payload)
+    FROM dead_letters AS letters LEFT JOIN payloads ON payloads.id = letters.id WHERE letters.id IN carray(?1)"""
+
+# Let dead letters wait again.
+_REQUEUE: Final = """
+    INSERT INTO queued_events (id, source_id, message_id, destination_id, dataset_id, event_name, event_id, event_time,
+        expires_at, received_at, attempts, requeue_count, checksum, size)
+    SELECT letters.id, source_id, message_id, destination_id, dataset_id, event_name, event_id, event_time,
+        expires_at, received_at, attempts, requeue_count + 1, checksum, length(payload)
+    FROM dead_letters AS letters JOIN payloads ON payloads.id = letters.id WHERE letters.id IN carray(?1)"""
+
+# Take dead letters away, leaving the payloads.
+_DELETE: Final = "DELETE FROM dead_letters WHERE id IN carray(?1)"
+
+# Delete the payloads of dead letters.
+_DELETE_PAYLOADS: Final = """
+    DELETE FROM payloads WHERE id IN (SELECT id FROM dead_letters WHERE id IN carray(?1))"""
+
+# Count dead letters for the ledger, as one JSON array.
+_GROUP: Final = """
+    SELECT json_group_array(json_array(source_id, destination_id, code || '/' || reason, n)) FROM (
+        SELECT source_id, destination_id, code, reason, count(*) AS n FROM dead_letters WHERE id IN carray(?1)
+        GROUP BY source_id, destination_id, code, reason)"""
+
+
+class RequeuePlan(msgspec.Struct):
+    """Which of the named dead letters may be sent again, how many arrive where, what is counted, and the report."""
+
+    allowed: list[int]
+    arrived: Counter[DestinationId]
+    counts: LedgerCounts
+    report: RequeueReport
+
+
+def browse(
+    connection: apsw.Connection, where: DeadLetterFilter, beyond_id: int, limit: int, *, newest_first: bool
+) -> list[DeadLetter]:
+    """Dead letters that match, beyond an id in the direction of reading; a payload that is damaged is left out."""
+    query = _BROWSE_BACKWARDS if newest_first else _BROWSE
+    return [_build_dead_letter(row) for row in connection.execute(query, (*_bind_filter(where), beyond_id, limit))]
+
+
+def read(connection: apsw.Connection, ids: Sequence[int]) -> list[DeadLetter]:
+    """The named dead letters, as far as they are there."""
+    return [_build_dead_letter(row) for row in connection.execute(_READ, (bind(ids),))] if ids else []
+
+
+def find(connection: apsw.Connection, where: DeadLetterFilter, after_id: int, limit: int) -> list[int]:
+    """The ids of the next dead letters that match."""
+    return [id_ for (id_,) in connection.execute(_FIND, (*_bind_filter(where), after_id, limit))]
+
+
+def count(connection: apsw.Connection, where: DeadLetterFilter) -> list[DeadLetterGroup]:
+    """How many match, by destination and reason; the largest group first."""
+    return [
+        DeadLetterGroup(destination_id, code, reason, number, from_milliseconds(last_at))
+        for destination_id, code, reason, number, last_at in connection.execute(_COUNT, _bind_filter(where))
+    ]
+
+
+def plan_requeue(connection: apsw.Connection, ids: Sequence[int], now_ms: int) -> RequeuePlan:
+    """Look at the named dead letters and decide for each whether it may be sent again; changes nothing."""
+    plan = RequeuePlan([], Counter(), Counter(), RequeueReport(0, {}))
+    refused: Counter[str] = Counter()
+    wanted = set(ids)
+    rows: list[tuple[Any, ...]] = connection.execute(_READ_FOR_REQUEUE, (bind(wanted),)).fetchall() if wanted else []
+    for id_, source_id, destination_id, event_name, code, reason, expires_at, is_complete, size in rows:
+        wanted.discard(id_)
+        if code == MESSAGE_REJECTED or not is_complete:
+            refused["not_requeueable"] += 1
+        elif expires_at * 1000 + 999 < now_ms:
+            refused["event_too_old"] += 1
+        else:
+            plan.allowed.append(id_)
+            plan.arrived[destination_id] += 1
+            plan.counts[source_id, destination_id, event_name, "requeued", f"{code}/{reason}"] += 1
+            plan.counts[source_id, destination_id, "", "waiting_bytes", ""] += size
+    if wanted:
+        refused["unknown"] = len(wanted)
+    plan.report = RequeueReport(requeued=len(plan.allowed), refused=dict(refused))
+    return plan
+
+
+def requeue(connection: apsw.Connection, ledger: LedgerStore, ids: Sequence[int], now_ms: int) -> RequeuePlan:
+    """Let dead letters wait again under their own ids."""
+    plan = plan_requeue(connection, ids, now_ms)
+    if plan.allowed:
+        connection.execute(_REQUEUE, (bind(plan.allowed),))
+        connection.execute(_DELETE, (bind(plan.allowed),))
+        ledger.add(now_ms, plan.counts)
+    return plan
+
+
+def delete(connection: apsw.Connection, ledger: LedgerStore, ids: Sequence[int], now_ms: int, state: EventState) -> int:
+    """Delete dead letters with their payloads; they stay `rejected`. state: why, "discarded" or "aged_out"."""
+    bound = bind(ids)
+    groups: Any = connection.execute(_GROUP, (bound,)).get
+    counts: LedgerCounts = Counter()
+    for source_id, destination_id, code, number in msgspec.json.decode(groups, type=list[tuple[str, str, str, int]]):
+        counts[source_id, destination_id, "", state, code] += number
+    ledger.add(now_ms, counts)
+    connection.execute(_DELETE_PAYLOADS, (bound,))
+    connection.execute(_DELETE, (bound,))
+    return counts.total()
+
+
+def _bind_filter(where: DeadLetterFilter) -> tuple[str | int | None, ...]:
+    return (
+        where.destination_id,
+        where.source_id,
+        where.code,
+        where.reason,
+        where.event_name,
+        None if where.since is None else to_milliseconds_after(where.since),
+        None if where.until is None else to_milliseconds_after(where.until),
+    )
+
+
+def _build_dead_letter(row: Sequence[Any]) -> DeadLetter:
+    *before, rejected_at, code, reason, detail, fbtrace_id, attempts, expires_at, checksum, payload = row
+    _, _, _, destination_id, dataset_id, _, event_id, event_time = before
+    is_damaged = payload is not None and checksum != build_checksum(
+        destination_id, dataset_id, event_id, event_time, expires_at, payload=payload
+    )
+    shown = None if is_damaged else payload
+    values = (*before, from_milliseconds(rejected_at), code, reason, detail, fbtrace_id, attempts, shown, is_damaged)
+    return DeadLetter(*values)
