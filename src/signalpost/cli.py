@@ -7,6 +7,7 @@ import typer
 
 from signalpost.commands.demo import demo
 from signalpost.commands.emulator import emulator
+from signalpost.commands.import_file import import_file
 from signalpost.commands.map import map_calls
 from signalpost.commands.send import send
 from signalpost.commands.serve import serve
@@ -26,6 +27,7 @@ app.command()(demo)
 app.command()(emulator)
 app.command("map")(map_calls)
 app.command()(send)
+app.command("import")(import_file)
 
 
 def main() -> None:

@@ -1,0 +1,137 @@
+"""Rows become calls, calls become batches, and each batch is posted, then noted in the progress file, in this order.
+
+One batch is under way at a time, and the next is built meanwhile: so a crash leaves one batch whose fate is not known,
+and that one is sent again with the same ids.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from operator import itemgetter
+from typing import Protocol
+
+import msgspec
+
+from signalpost.file_import.calls import Call
+from signalpost.file_import.progress import Position, Progress
+from signalpost.file_import.rejects import RejectsFile
+from signalpost.file_import.tables import FIRST_ROW, Refusal, Values
+from signalpost.tracking_client import BatchTooLarge, TrackingClient
+
+PATH = "/v1/import"
+BATCH_ROWS = 1_000
+BATCH_BYTES = 1 << 20
+MAX_CALL_BYTES = 32 << 10
+_ROWS_A_TURN = 50
+
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+class Builder(Protocol):
+    """Gives the call of a row."""
+
+    def build(self, number: int, values: Values) -> Call | Refusal:
+        """number: of the row, for its id and for people."""
+        ...
+
+
+Refused = tuple[int, Values, Refusal]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """row_count: rows of the file that are done with it, the refused and blank ones too."""
+
+    row_count: int = 0
+    calls: list[bytes] = field(default_factory=list)
+    rows: list[tuple[int, Values]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    size: int = 0
+
+
+async def send_rows(
+    rows: Iterator[Values | Refusal], builder: Builder, client: TrackingClient, progress: Progress, rejects: RejectsFile
+) -> AsyncIterator[tuple[Position, list[Refused]]]:
+    """Send all rows from the noted position on; yields after each batch what is done and what was refused in it."""
+    start = progress.position.rows
+    numbered = enumerate(islice(rows, start, None), start=start + FIRST_ROW)
+    batch = await _build_batch(numbered, builder)
+    while batch.row_count:
+        posting = asyncio.create_task(_post(client, batch.calls))
+        try:
+            following = await _build_batch(numbered, builder)
+            refused_there = await posting
+        except BaseException:
+            posting.cancel()
+            raise
+        # First the rejects, then the position: killed in between, the rejects are cut off and written again.
+        accepted, duplicates = len(batch.calls) - len(refused_there.rejected), refused_there.duplicates
+        refused = sorted(
+            batch.refused + [(*batch.rows[i], refusal) for i, refusal in refused_there.rejected], key=itemgetter(0)
+        )
+        rejects.write(refused)
+        before = progress.position
+        progress.save(
+            Position(
+                rows=before.rows + batch.row_count,
+                accepted=before.accepted + accepted - duplicates,
+                duplicates=before.duplicates + duplicates,
+                refused=before.refused + len(refused),
+                rejects_bytes=rejects.size,
+            )
+        )
+        yield progress.position, refused
+        batch = following
+    progress.save(msgspec.structs.replace(progress.position, is_complete=True))
+
+
+async def _build_batch(numbered: Iterator[tuple[int, Values | Refusal]], builder: Builder) -> _Batch:
+    """Take rows until a batch is full; gives the loop a turn now and then, so that the one before gets sent."""
+    batch = _Batch()
+    for number, values in numbered:
+        batch.row_count += 1
+        if isinstance(values, Refusal):
+            batch.refused.append((number, values.values, values))
+        elif values:
+            built = builder.build(number, values)
+            if isinstance(built, Refusal):
+                batch.refused.append((number, values, built))
+            else:
+                text = _encoder.encode(built)
+                if len(text) > MAX_CALL_BYTES:
+                    too_large = Refusal("event_too_large", "This row makes a call of over 32 KiB; leave something out.")
+                    batch.refused.append((number, values, too_large))
+                else:
+                    batch.calls.append(text)
+                    batch.rows.append((number, values))
+                    batch.size += len(text)
+        if batch.row_count >= BATCH_ROWS or batch.size >= BATCH_BYTES:
+            break
+        if batch.row_count % _ROWS_A_TURN == 0:
+            await asyncio.sleep(0)
+    return batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Posted:
+    duplicates: int = 0
+    rejected: tuple[tuple[int, Refusal], ...] = ()
+
+
+async def _post(client: TrackingClient, calls: list[bytes]) -> _Posted:
+    """A gateway with smaller limits gets the batch in halves."""
+    if not calls:
+        return _Posted()
+    body = b'{"batch":[' + b",".join(calls) + b"]}"
+    try:
+        answer = await client.post(PATH, body, len(calls))
+    except BatchTooLarge:
+        if len(calls) == 1:
+            return _Posted(rejected=((0, Refusal("event_too_large", "The gateway takes only smaller calls.")),))
+        middle = len(calls) // 2
+        first, second = await _post(client, calls[:middle]), await _post(client, calls[middle:])
+        moved = tuple((index + middle, refusal) for index, refusal in second.rejected)
+        return _Posted(first.duplicates + second.duplicates, first.rejected + moved)
+    rejected = tuple((each.index, Refusal(each.code, each.message)) for each in answer.rejected)
+    return _Posted(answer.duplicates, rejected)

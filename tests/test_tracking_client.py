@@ -1,0 +1,97 @@
+"""The client of the tracking API: it waits as it is told, and gives up with a sentence."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from signalpost.tracking_client import BatchTooLarge, SendFailed, TrackingClient
+from tests.ingest.gateway import KEY
+
+TAKEN = {"success": True, "accepted": 1, "duplicates": 0, "rejected": []}
+TOO_MANY = {"success": False, "code": "too_many_events", "message": "batch must hold at most 1 calls"}
+
+
+@asynccontextmanager
+async def server(*answers):
+    """Gives these answers in turn: (status, body, headers); None cuts the connection."""
+    left = list(answers)
+
+    async def answer(request):
+        await request.read()
+        given = left.pop(0)
+        if given is None:
+            request.transport.abort()
+            return web.Response()
+        status, body, headers = given
+        return web.json_response(body, status=status, headers=headers)
+
+    app = web.Application()
+    app.router.add_post("/v1/import", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+    assert left == []
+
+
+async def post(url, waits, patience=60.0, requests=1):
+    async with TrackingClient(url, KEY, patience, lambda seconds, _: waits.append(seconds)) as client:
+        for _ in range(requests):
+            answer = await client.post("/v1/import", b"{}", 1)
+    return answer
+
+
+async def test_it_waits_as_long_as_it_is_told():
+    """429 and 503 with Retry-After; the batch is taken in the end."""
+    waits = []
+    busy = [(429, {}, {"Retry-After": "1"}), (503, {}, {"Retry-After": "1"})]
+    async with server(*busy, (200, TAKEN, {})) as url:
+        assert (await post(url, waits)).accepted == 1
+    assert waits == [1, 1]
+
+
+async def test_its_patience_has_an_end():
+    """Then a sentence; nothing is told as taken."""
+    async with server((503, {}, {"Retry-After": "60"})) as url:
+        with pytest.raises(SendFailed, match=r"is busy; try again later"):
+            await post(url, [], patience=30)
+
+
+async def test_a_gateway_that_was_there_is_waited_for():
+    """It may be restarting; one that never answered is told at once."""
+    waits = []
+    async with server((200, TAKEN, {}), None) as url:
+        with pytest.raises(SendFailed, match=r"cannot be reached .* is `signalpost serve` running there"):
+            await post(url, waits, patience=0.0, requests=2)
+    async with server(None) as url:
+        with pytest.raises(SendFailed, match="cannot be reached"):
+            await post(url, waits, patience=1000)
+    assert waits == []
+
+
+@pytest.mark.parametrize("answer", [(413, {}, {}), (400, TOO_MANY, {})])
+async def test_a_batch_that_is_too_large(answer):
+    """The caller may send half of it."""
+    async with server(answer) as url:
+        with pytest.raises(BatchTooLarge):
+            await post(url, [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((401, {"message": "the write key is not known here"}, {}), "answered 401: the write key is not known here"),
+        ((404, {}, {}), "answered 404: not a Segment-compatible answer"),
+        ((200, {"success": True}, {}), "did not say what became of the calls"),
+    ],
+)
+async def test_what_can_never_succeed(answer, message):
+    """One sentence, no second try."""
+    async with server(answer) as url:
+        with pytest.raises(SendFailed, match=message):
+            await post(url, [])
