@@ -2,11 +2,25 @@
 
 import json
 from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 
 _FIRST_NAMES = ("Jo", "Valérie", "Mary-Jane", "Omar", "Ana", "Lars", "Mei", "Kofi", "Nora", "Ivan")
 _LAST_NAMES = ("Bloggs", "O'Connor", "Smith", "Okafor", "García", "Nilsson", "Wong", "Mensah", "Haddad", "Petrov")
 _CITIES = ("London", "New York", "St. Louis", "São Paulo", "Berlin", "Austin", "Leeds", "Lyon", "Oslo", "Madrid")
+
+
+_FIRST_BIRTHDAY, _BIRTHDAYS = date(1946, 1, 1), 60 * 365
+
+
+def _write_birthday(number: int) -> str:
+    """Each day of 60 years in its turn, and no two neighbours one after the other."""
+    return (_FIRST_BIRTHDAY + timedelta(days=number * 7_919 % _BIRTHDAYS)).isoformat()
+
+
+def _write_address(number: int) -> str:
+    """A public IPv4 address, another one for each of 16 million shoppers. Nothing is ever sent there."""
+    return f"81.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
 def build_call(number: int, timestamp: str = "2026-11-21T11:59:58.250Z") -> dict[str, Any]:
@@ -39,7 +53,7 @@ def build_call(number: int, timestamp: str = "2026-11-21T11:59:58.250Z") -> dict
             ],
         },
         "context": {
-            "ip": f"203.0.113.{number % 250 + 1}",
+            "ip": _write_address(number),
             "userAgent": "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_1) AppleWebKit/605.1.15 Safari/605.1.15",
             "page": {"url": f"https://shop.example/thanks?order={number}"},
             "library": {"name": "analytics-python", "version": "2.4.0"},
@@ -49,7 +63,7 @@ def build_call(number: int, timestamp: str = "2026-11-21T11:59:58.250Z") -> dict
                 "firstName": _FIRST_NAMES[number % 10],
                 "lastName": _LAST_NAMES[number // 10 % 10],
                 "gender": "female" if number % 2 else "male",
-                "birthday": f"19{60 + number % 40}-0{1 + number % 9}-{10 + number % 18}",
+                "birthday": _write_birthday(number),
                 "address": {
                     "city": _CITIES[number // 100 % 10],
                     "state": "CA",
@@ -65,3 +79,14 @@ def build_json_calls(count: int, start: int = 0) -> Iterator[bytes]:
     """The same as JSON bytes, one call each."""
     for number in range(start, start + count):
         yield json.dumps(build_call(number), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def build_largest_call() -> bytes:
+    """About as much as the gateway takes in one event: 500 products, and no text of ASCII alone."""
+    call = build_call(1)
+    call["properties"]["products"] = [
+        {"product_id": f"№{number}", "price": "€19,5", "quantity": "2", "name": "Ünïcødé"} for number in range(500)
+    ]
+    call["context"]["traits"] |= {"email": "ÉLODIE@exämple.de", "firstName": "Élodie", "lastName": "Ωmega Ñandú"}
+    call["context"]["traits"]["address"] |= {"city": "São Paulo", "country": "日本", "state": "東京"}
+    return json.dumps(call, ensure_ascii=False, separators=(",", ":")).encode()

@@ -51,7 +51,10 @@ def _is_plain(text: str) -> bool:
 def read_quantity(value: object) -> int | None:
     """Read a whole number of 0 or more (2, 2.0 or "2"); None for anything else."""
     number = read_number(value)
-    return int(number) if number is not None and number >= 0 and number == int(number) else None
+    if number is None or number < 0:
+        return None
+    whole = int(number)
+    return whole if whole == number else None
 
 
 _REVENUE_PROPERTIES: tuple[tuple[str, WarningCode | None], ...] = (

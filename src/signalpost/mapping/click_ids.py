@@ -34,12 +34,12 @@ def find_fbp(event: SegmentEvent, findings: Findings) -> str | None:
 def _find_well_formed(
     event: SegmentEvent, name: str, form: re.Pattern[str], findings: Findings, warning: WarningCode
 ) -> str | None:
-    in_properties = event.properties.get(name)
-    if isinstance(in_properties, str) and form.fullmatch(in_properties):
+    in_properties, context = event.properties.get(name), event.context
+    if in_properties is None:
+        if name not in context and "clientIds" not in context:
+            return None
+    elif isinstance(in_properties, str) and form.fullmatch(in_properties):
         return in_properties
-    context = event.context
-    if in_properties is None and name not in context and "clientIds" not in context:
-        return None
     client_ids = context.get("clientIds")
     in_client_ids = client_ids.get(name) if isinstance(client_ids, dict) else None
     for given in (in_properties, in_client_ids, context.get(name)):
@@ -56,7 +56,7 @@ def _build_fbc(event: SegmentEvent) -> str | None:
     """Subdomain index 1 is Meta's for an fbc built on a server; the time is the event's, as event_time has it."""
     page = event.context.get("page")
     url = page.get("url") if isinstance(page, dict) else None
-    fbclid = _find_fbclid(url) if isinstance(url, str) else None
+    fbclid = _find_fbclid(url) if isinstance(url, str) and "fbclid=" in url else None
     if not fbclid:
         return None
     happened_at = min(event.timestamp, event.received_at)
@@ -64,10 +64,8 @@ def _build_fbc(event: SegmentEvent) -> str | None:
     return built if _FBC.fullmatch(built) else None
 
 
-def _find_fbclid(url: str) -> str | None:
+def _find_fbclid(url: str) -> str:
     """Return the first fbclid of the query, percent-decoded once."""
-    if "fbclid=" not in url:
-        return None
     query = url.partition("#")[0].partition("?")[2]
     values = (pair.removeprefix("fbclid=") for pair in query.split("&") if pair.startswith("fbclid="))
     return unquote(next(values, ""))

@@ -1,7 +1,6 @@
 """The products of an event: `contents`, `content_ids`, `content_type` and `num_items` of custom_data."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from signalpost.mapping.amounts import read_number, read_quantity
 from signalpost.mapping.findings import Findings
@@ -9,12 +8,6 @@ from signalpost.mapping.normalize import read_text
 from signalpost.mapping.standard_events import ContentsRule, EventTable
 
 JsonObject = Mapping[str, object]
-
-
-class _Products(NamedTuple):
-    contents: list[JsonObject]
-    category: str | None
-    listed: int | None  # None when the event has no `products` list
 
 
 def build_contents(
@@ -34,59 +27,55 @@ def build_contents(
     products = properties.get("products")
     if products == [] and not always_by_category:
         return {}
-    found = _find_products(properties, products, rule, findings)
-    category = _text(properties.get("category")) or found.category
-    if rule.by_category and (always_by_category or not found.contents):
-        return _build_product_group(properties, category, content_types, found.listed)
+    contents = _find_contents(properties, products, rule, findings)
+    # A category only matters where a rule or a row says what it stands for.
+    category = _find_category(properties, products) if content_types or rule.by_category else None
     content_type = content_types.find(category) if category else None
-    if not found.contents:
-        return (
-            {"content_type": content_type, **_count_only(found.listed)} if content_type else _count_only(found.listed)
-        )
-    return {
-        "content_ids": [entry["id"] for entry in found.contents],
-        "contents": found.contents,
-        "content_type": content_type or _text(properties.get("content_type")) or "product",
-        **_count_only(found.listed),
-    }
+    keys: dict[str, object] = {}
+    if rule.by_category and (always_by_category or not contents):
+        if category:
+            keys["content_ids"] = [category]
+            content_type = content_type or _text(properties.get("content_type")) or "product_group"
+    elif contents:
+        keys["content_ids"] = [entry["id"] for entry in contents]
+        keys["contents"] = contents
+        content_type = content_type or _text(properties.get("content_type")) or "product"
+    if content_type:
+        keys["content_type"] = content_type
+    if products and isinstance(products, list):
+        keys["num_items"] = len(products)
+    return keys
 
 
-def _build_product_group(
-    properties: JsonObject, category: str | None, content_types: EventTable[str], count: int | None
-) -> dict[str, object]:
-    if category is None:
-        return _count_only(count)
-    content_type = content_types.find(category) or _text(properties.get("content_type")) or "product_group"
-    return {"content_ids": [category], "content_type": content_type, **_count_only(count)}
-
-
-def _count_only(count: int | None) -> dict[str, object]:
-    return {} if count is None else {"num_items": count}
-
-
-def _find_products(properties: JsonObject, products: object, rule: ContentsRule, findings: Findings) -> _Products:
+def _find_contents(
+    properties: JsonObject, products: object, rule: ContentsRule, findings: Findings
+) -> list[dict[str, object]]:
     if isinstance(products, list) and products:
-        return _read_products(products, findings)
+        return _build_entries(products, findings)
     if products is not None and not isinstance(products, list):
         findings.warn("products_not_array")
-    if rule.at_top_level:
-        entry = _build_entry(properties, findings)
-        return _Products([entry] if entry else [], None, None)
-    return _Products([], None, None)
+    entry = _build_entry(properties, findings) if rule.at_top_level else None
+    return [entry] if entry else []
 
 
-def _read_products(products: list[object], findings: Findings) -> _Products:
-    contents: list[JsonObject] = []
-    category: str | None = None
+def _build_entries(products: list[object], findings: Findings) -> list[dict[str, object]]:
+    contents = []
     for product in products:
         entry = _build_entry(product, findings) if isinstance(product, dict) else None
         if entry is None:
             findings.warn("product_without_id")
         else:
             contents.append(entry)
-        if category is None and isinstance(product, dict):
-            category = _text(product.get("category"))
-    return _Products(contents, category, len(products))
+    return contents
+
+
+def _find_category(properties: JsonObject, products: object) -> str | None:
+    """The event's own category, else that of its first product which has one."""
+    category = _text(properties.get("category"))
+    if category or not isinstance(products, list):
+        return category
+    categories = (_text(product.get("category")) for product in products if isinstance(product, dict))
+    return next(filter(None, categories), None)
 
 
 def _build_entry(product: JsonObject, findings: Findings) -> dict[str, object] | None:
@@ -113,12 +102,16 @@ def _build_entry(product: JsonObject, findings: Findings) -> dict[str, object] |
 def _find_id(product: JsonObject) -> str | None:
     for name in ("product_id", "sku", "id"):
         value = product.get(name)
-        if isinstance(value, float):
-            return str(int(value) if value.is_integer() else value)
-        content_id = value if isinstance(value, str) else read_text(value)
+        content_id = value if isinstance(value, str) else _write_number(value)
         if content_id:
             return content_id
     return None
+
+
+def _write_number(value: object) -> str | None:
+    if isinstance(value, float):
+        return str(int(value) if value.is_integer() else value)
+    return read_text(value)
 
 
 def _text(value: object) -> str | None:

@@ -42,7 +42,8 @@ def build_custom_data(
     """
     custom_data = _build_value(properties, event_name, value, findings)
     custom_data.update(contents)
-    search_string = _build_search_string(properties.get("query"), options.personal_data, findings)
+    rule = options.personal_data
+    search_string = _build_search_string(properties.get("query"), rule, findings)
     if search_string:
         custom_data["search_string"] = search_string
     if options.mapped_elsewhere:
@@ -54,7 +55,7 @@ def build_custom_data(
             if custom_data[name] != given:
                 findings.warn("property_overridden")
             continue
-        kept = clean_property(name, given, options.personal_data, findings)
+        kept = clean_property(name, given, rule, findings)
         if kept is not None:
             custom_data[name] = kept
     return custom_data or None

@@ -10,11 +10,13 @@ def check_filters(event: SegmentEvent, destination: Destination) -> Reason | Non
     """The first reason to keep the call from this destination, or None. The order is part of the contract."""
     if not destination.is_enabled:
         return "destination_disabled"
-    if event.type not in destination.settings.call_types:
+    settings = destination.settings
+    if event.type not in settings.call_types:
         return "unsupported_type"
-    if not is_integration_enabled(event.integrations, destination.type.integration_names):
+    integrations = event.integrations
+    if integrations is not None and not is_integration_enabled(integrations, destination.type.integration_names):
         return "integration_disabled"
-    if destination.settings.consent_categories and not _has_consent(event, destination.settings.consent_categories):
+    if settings.consent_categories and not _has_consent(event, settings.consent_categories):
         return "consent_missing"
     return None
 

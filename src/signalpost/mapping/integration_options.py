@@ -5,14 +5,12 @@ from collections.abc import Mapping, Sequence
 JsonObject = Mapping[str, object]
 
 
-def is_integration_enabled(integrations: JsonObject | None, names: Sequence[str]) -> bool:
+def is_integration_enabled(integrations: JsonObject, names: Sequence[str]) -> bool:
     """False when the call excludes the destination that answers to these names.
 
     A named entry beats `All`; of several named entries one false is enough; an options object counts as true; anything
     else is ignored. Names are case exact, as Segment's are.
     """
-    if integrations is None:
-        return True
     named = [value for name in names if isinstance(value := integrations.get(name), (bool, dict))]
     if named:
         return False not in named

@@ -17,8 +17,8 @@ from signalpost.mapping.normalize import (
     find_sha256,
     hash_text,
     hash_value,
-    is_plain_email,
     is_unsupported_hash,
+    match_plain_email,
     normalize_birthday,
     normalize_email,
     normalize_external_id,
@@ -102,9 +102,7 @@ def _remembering_with_country(normalize: Callable[[str, str | None], str | None]
 
 
 def _hash_email(text: str, _: Surroundings) -> str | None:
-    if is_plain_email(text):
-        return hash_value(text)
-    return hash_text(text, normalize_email)
+    return hash_value(text) if match_plain_email(text) else hash_text(text, normalize_email)
 
 
 def _hash_phone(text: str, surroundings: Surroundings) -> str | None:
@@ -150,7 +148,8 @@ def _hash_postal_code(text: str, surroundings: Surroundings) -> str | None:
 
 
 def _hash_birthday(text: str, surroundings: Surroundings) -> str | None:
-    return hash_text(text, _normalize_birthday, surroundings)
+    birthday = normalize_birthday(text, day_first=surroundings.day_first_dates, today=surroundings.today)
+    return find_sha256(text) if birthday is None else hash_value(birthday)
 
 
 def _normalize_birthday(text: str, surroundings: Surroundings) -> str | None:

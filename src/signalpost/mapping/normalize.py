@@ -125,16 +125,14 @@ def _is_letter_or_mark(character: str) -> bool:
 
 
 _EMAIL_CHARACTERS = 254
-_PLAIN_EMAIL = re.compile(r"[a-z0-9._+-]{1,64}@(?:[a-z0-9]{1,30}(?:-[a-z0-9]{1,30})?\.){1,3}[a-z]{2,24}")
 _LOCAL_PART = r'[^\s@"(),:;<>\[\]\\]+'
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _ASCII_EMAIL = re.compile(rf"{_LOCAL_PART}@(?:{_LABEL}\.)+(?!\d+\Z)[a-z0-9][a-z0-9-]*[a-z0-9]")
 _ANY_EMAIL = re.compile(rf"{_LOCAL_PART}@([^\s@]+)")
 
 
-def is_plain_email(text: str) -> bool:
-    """Tell whether the text is an address that `normalize_email` would leave as it is, as nearly all are."""
-    return _PLAIN_EMAIL.fullmatch(text) is not None
+match_plain_email = re.compile(r"[a-z0-9._+-]{1,64}@(?:[a-z0-9]{1,30}(?:-[a-z0-9]{1,30})?\.){1,3}[a-z]{2,24}").fullmatch
+"""Matches an address that `normalize_email` would leave as it is, as nearly all are."""
 
 
 def normalize_email(text: str) -> str | None:

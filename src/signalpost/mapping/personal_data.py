@@ -31,6 +31,8 @@ _NORMALISERS: Mapping[str, Callable[[str], str | None]] = {
     "lastname": normalize_name,
     "birthday": partial(normalize_birthday, day_first=False, today=date.max),
 }
+_SAY_NOTHING = frozenset((int, float, bool))
+"""Types of values that can't be an e-mail address."""
 _SEPARATORS = str.maketrans("", "", "_- ")
 _REMEMBERED_CHARACTERS = 64  # no name of personal data is longer, and what is remembered stays small
 
@@ -40,7 +42,7 @@ def clean_property(name: str, value: object, rule: Rule, findings: Findings) -> 
     kind = _find_kind(name) if len(name) <= _REMEMBERED_CHARACTERS else None
     if kind is not None and value is not None:
         return _apply(rule, kind, value, findings)
-    return clean_value(value, rule, findings)
+    return value if type(value) in _SAY_NOTHING else clean_value(value, rule, findings)
 
 
 def clean_value(value: object, rule: Rule, findings: Findings) -> object:

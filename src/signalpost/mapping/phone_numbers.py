@@ -1,21 +1,20 @@
 """Phone numbers as Meta hashes them: country code and number, digits only.
 
-The phonenumbers library decides how a number is read. Most numbers it leaves as they are: these are recognised from its
-own metadata, ten times as fast.
+The phonenumbers library decides how a number is read; for most numbers its metadata (numbering_plans.py) is enough.
 Source: Meta, "Customer Information Parameters", ph; the order of attempts is this project's choice.
 """
 
 import re
-from functools import cache
 from typing import NamedTuple
 
 from signalpost.mapping.normalize import write_digits_in_ascii
+from signalpost.mapping.numbering_plans import find_international, find_national
 
 _FEWEST_DIGITS, _MOST_DIGITS = 7, 15
 _MOST_CHARACTERS = 250
 
 _PUNCTUATION = str.maketrans("", "", " -().")
-_PLAIN = re.compile(r"(\+?)(?!([0-9])\2*\Z)([1-9][0-9]{6,14})")
+_match_plain = re.compile(r"(\+?)(?!([0-9])\2*\Z)([0-9]{7,15})").fullmatch
 _SCHEME = re.compile(r"\Atel:", re.IGNORECASE)
 _EXTENSION = re.compile(r"(?:;ext=|extension|ext|x|#|,)[\s.:]*[0-9]{0,7}\s*\Z", re.IGNORECASE)
 _DIGIT_OR_PLUS = re.compile("[0-9+]")
@@ -36,7 +35,11 @@ def find_full_number(text: str, country: str | None) -> str | None:
     None when no country code can be known, and for letters (vanity numbers too), one digit repeated, and what is no
     possible number. An extension is cut off.
     """
-    return recognize_number(text, country) or _find_with_library(text, country)
+    found = recognize_number(text, country)
+    if found is not None:
+        return found
+    written = _write_plainly(text)
+    return (written and recognize_number(written, country)) or _find_with_library(text, country)
 
 
 def find_bare_number(text: str) -> str | None:
@@ -49,106 +52,13 @@ def find_bare_number(text: str) -> str | None:
 
 def recognize_number(text: str, country: str | None) -> str | None:
     """Return what `find_full_number` does, for the many numbers that need no library; None when it has to be asked."""
-    found = _PLAIN.fullmatch(text.translate(_PUNCTUATION))
+    found = _match_plain(text.replace(" ", "")) or _match_plain(text.translate(_PUNCTUATION))
     if found is None:
         return None
-    digits = found[3]
-    if not found[1]:
-        return _recognize_national(digits, country) if country else None
-    plan = _find_plan(digits[:3])
-    return digits if plan is not None and plan.keeps(digits[plan.code_length :]) else None
-
-
-def _recognize_national(digits: str, country: str) -> str | None:
-    plan = _find_country_plan(country)
-    if plan is None or digits.startswith(plan.code) or len(digits) not in plan.lengths or plan.prefix.match(digits):
-        return None
-    # Only one other reading can win: the international one, when it is valid and this one isn't.
-    if _can_be_international(digits) and not _is_valid(plan.code, digits):
-        international = _ask_international(digits)
-        if international.is_valid:
-            return international.digits
-    return plan.code + digits
-
-
-def _can_be_international(digits: str) -> bool:
-    plan = _find_plan(digits[:3])
-    if plan is None:
-        return False
-    national = digits[plan.code_length :]
-    return len(national) in plan.lengths_anywhere or plan.prefix.match(national) is not None
-
-
-class _Plan(NamedTuple):
-    """The numbers behind one country calling code.
-
-    lengths: of a possible number. lengths_anywhere: the same, in any of the countries that share the code.
-    prefix: what the library may cut off or change at the start.
-    """
-
-    code_length: int
-    lengths: frozenset[int]
-    lengths_anywhere: frozenset[int]
-    prefix: re.Pattern[str]
-
-    def keeps(self, national: str) -> bool:
-        return len(national) in self.lengths and self.prefix.match(national) is None
-
-
-@cache  # at most 900 beginnings
-def _find_plan(first_digits: str) -> _Plan | None:
-    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE  # noqa: PLC0415 - slow to import, not always needed
-
-    for code_length in (1, 2, 3):
-        code = int(first_digits[:code_length])
-        regions = COUNTRY_CODE_TO_REGION_CODE.get(code, ())
-        described = [_describe(code, region) for region in regions]
-        if described:
-            lengths, prefix, _ = described[0]  # the library judges what is possible by the first country
-            return _Plan(code_length, lengths, lengths.union(*(others for others, *_ in described)), _any_of(prefix))
-    return None
-
-
-class _CountryPlan(NamedTuple):
-    """How numbers are dialled inside one country. prefix: as above, and the prefix for calls abroad."""
-
-    code: str
-    lengths: frozenset[int]
-    prefix: re.Pattern[str]
-
-
-@cache  # at most 250 countries
-def _find_country_plan(country: str) -> _CountryPlan | None:
-    from phonenumbers import country_code_for_region  # noqa: PLC0415 - slow to import, not always needed
-
-    code = country_code_for_region(country.upper())
-    plan = _find_plan(str(code).ljust(3, "0")) if code else None
-    if plan is None:
-        return None
-    _, prefix, prefix_for_calls_abroad = _describe(code, country.upper())
-    return _CountryPlan(str(code), plan.lengths, _any_of(prefix, prefix_for_calls_abroad))
-
-
-def _describe(code: int, region: str) -> tuple[frozenset[int], str | None, str | None]:
-    """Return the lengths of possible numbers, the national prefix and the prefix for calls abroad, two patterns."""
-    from phonenumbers import PhoneMetadata  # noqa: PLC0415 - slow to import, not always needed
-
-    metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, region)
-    if metadata is None or metadata.general_desc is None:
-        return frozenset(), None, None
-    lengths = frozenset(metadata.general_desc.possible_length)
-    return lengths, metadata.national_prefix_for_parsing, metadata.international_prefix
-
-
-def _any_of(*patterns: str | None) -> re.Pattern[str]:
-    nothing = "(?!)"
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns if pattern) or nothing)
-
-
-def _is_valid(code: str, national: str) -> bool:
-    from phonenumbers import PhoneNumber, is_valid_number  # noqa: PLC0415 - slow to import, not always needed
-
-    return is_valid_number(PhoneNumber(country_code=int(code), national_number=int(national)))
+    plus, _, digits = found.groups()
+    if plus:
+        return find_international(digits)
+    return find_national(digits, country) if country else None
 
 
 def _write_plainly(text: str) -> str | None:
@@ -217,6 +127,7 @@ def _ask_international(digits: str) -> _Number:
 def _ask(number: str, country: str | None) -> _Number:
     import phonenumbers  # noqa: PLC0415 - slow to import, not always needed
 
+    phonenumbers.enable_pattern_cache()  # as many as its metadata has, and each is compiled once
     try:
         parsed = phonenumbers.parse(number, country and country.upper())
     except phonenumbers.NumberParseException:

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 MAX_CUSTOM_NAME_CHARACTERS = 50
 _REMEMBERED_NAMES = 1024
+_REMEMBERED_CHARACTERS = 100
 PURCHASE = "Purchase"
 
 STANDARD_EVENTS = (
@@ -48,29 +49,36 @@ Row = TypeVar("Row")
 
 
 class EventTable(Generic[Row]):
-    """Event name -> row, found exactly first, then in any case (the first row wins), then by its version 2 name.
+    """Event name -> row, found exactly first, then in any case (the first row wins), then by its version 2 name."""
 
-    find: the row for a name, or None. A shop has few event names, so the answers are remembered.
-    """
-
-    __slots__ = ("_any_case", "_exact", "find")
+    __slots__ = ("_any_case", "_exact")
 
     def __init__(self, rows: Mapping[str, Row]) -> None:
         self._exact = dict(rows)
         self._any_case: dict[str, Row] = {}
         for name, row in rows.items():
             self._any_case.setdefault(name.lower(), row)
-        self.find: Callable[[str], Row | None] = lru_cache(_REMEMBERED_NAMES)(self._find)
 
-    def _find(self, name: str) -> Row | None:
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self._exact)
+
+    def find(self, name: str) -> Row | None:
+        """Return the row for a name, or None."""
         row = self._exact.get(name)
         if row is not None:
             return row
         lower_name = name.lower()
         row = self._any_case.get(lower_name)
         if row is None and lower_name in VERSION_1_NAMES:
-            return self._find(VERSION_1_NAMES[lower_name])
+            return self.find(VERSION_1_NAMES[lower_name])
         return row
+
+
+def remember_names(decide: Callable[[str], Row]) -> Callable[[str], Row]:
+    """Remember what is decided by an event's name alone: a shop has few of them, and each comes a thousand times."""
+    remembered = lru_cache(_REMEMBERED_NAMES)(decide)
+    return lambda name: remembered(name) if len(name) <= _REMEMBERED_CHARACTERS else decide(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def _list_present(user_data: UserData) -> set[str]:
     return {key for key in UserData.__struct_fields__ if getattr(user_data, key)}
 
 
-_MATCH_KEY_ROWS = tuple((row.key, row.name, row.hash_text, row) for row in MATCH_KEYS)
+_MATCH_KEY_ROWS = tuple((row.key, row.name, row.is_in_address, row.hash_text, row) for row in MATCH_KEYS)
 """The same rows with what every event needs at hand."""
 
 
@@ -108,18 +108,16 @@ def _hash_match_keys(event: SegmentEvent, options: MatchOptions, findings: Findi
     address = _find_object(traits, "address")
     surroundings = _describe_surroundings(event, address, options, findings)
     hashed: dict[str, HashedValues] = {}
-    for key, name, hash_trait, match_key in _MATCH_KEY_ROWS:
-        place = address if match_key.is_in_address else traits
+    for key, name, is_in_address, hash_trait, match_key in _MATCH_KEY_ROWS:
+        place = address if is_in_address else traits
         given = place.get(name)
-        if given is None:
-            given = find_substitute(match_key, place)
+        # A good text is what nearly every trait is; everything else takes the longer way.
+        values: HashedValues | None = hash_trait(given, surroundings) if isinstance(given, str) else None
+        if values is None:
+            if given is None:
+                given = find_substitute(match_key, place)
             if given is None:
                 continue
-        # A good text is what nearly every trait is; everything else takes the longer way.
-        values: HashedValues | None = None
-        if isinstance(given, str):
-            values = hash_trait(given, surroundings)
-        if values is None:
             values = hash_given(given, match_key, surroundings)
         if values is not None:
             hashed[key] = values

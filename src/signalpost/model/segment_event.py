@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 import msgspec
 
@@ -18,7 +18,7 @@ from signalpost.model.ids import MessageId
 from signalpost.model.timestamps import correct_clock_skew, read_timestamp
 
 CallType = Literal["track", "identify", "page", "screen", "group", "alias"]
-CALL_TYPES: frozenset[str] = frozenset(get_args(CallType))
+CALL_TYPES: Mapping[str, CallType] = {name: name for name in get_args(CallType)}
 
 CallWarning = Literal["id_coerced", "type_mismatch", "previous_id_missing", "invalid_sent_at"]
 
@@ -171,7 +171,7 @@ def _read_call(raw: object, request: RequestContext) -> SegmentEvent:
         warnings.append("previous_id_missing")
     properties = _read_object(raw, "properties", "properties_not_object")
     context = _read_object(raw, "context", "context_not_object")
-    integrations = _read_object(raw, "integrations", "integrations_not_object")
+    integrations = _read_object(raw, "integrations", "integrations_not_object") if "integrations" in raw else _NOTHING
     if request.context:
         context = merge_objects(request.context, context)
     if request.integrations:
@@ -189,7 +189,7 @@ def _read_call(raw: object, request: RequestContext) -> SegmentEvent:
         group_id=group_id,
         previous_id=previous_id,
         properties=properties,
-        traits=_read_object(raw, "traits", "traits_not_object"),
+        traits=_read_object(raw, "traits", "traits_not_object") if "traits" in raw else _NOTHING,
         context=_fill_from_connection(context, request),
         integrations=integrations or None,
         warnings=tuple(warnings),
@@ -201,9 +201,10 @@ def _read_type(given: object, implied: CallType | None, warnings: list[CallWarni
         if given is not None and given != implied:
             warnings.append("type_mismatch")
         return implied
-    if isinstance(given, str) and given in CALL_TYPES:
-        return cast("CallType", given)
-    raise _Refused("unknown_type", "type must be one of track, identify, page, screen, group, alias")
+    known = CALL_TYPES.get(given) if isinstance(given, str) else None
+    if known is None:
+        raise _Refused("unknown_type", "type must be one of track, identify, page, screen, group, alias")
+    return known
 
 
 def _read_id(raw: JsonObject, name: str, warnings: list[CallWarning]) -> str | None:
@@ -217,7 +218,7 @@ def _read_id(raw: JsonObject, name: str, warnings: list[CallWarning]) -> str | N
         warnings.append("id_coerced")
     else:
         raise _Refused("id_not_string", f"{name} must be a string")
-    if len(text) > MAX_ID_CHARACTERS or _has_control_character(text):
+    if len(text) > MAX_ID_CHARACTERS or not (text.isprintable() or _is_clean(text)):
         raise _Refused(
             "id_invalid", f"{name} must have at most {MAX_ID_CHARACTERS} characters and no control character"
         )
@@ -259,7 +260,7 @@ def _read_message_id(value: object, request: RequestContext) -> MessageId:
         return MessageId(request.new_message_id())
     if not isinstance(value, str):
         raise _Refused("invalid_message_id", "messageId must be a string")
-    if len(value) > MAX_MESSAGE_ID_CHARACTERS or _has_control_character(value):
+    if len(value) > MAX_MESSAGE_ID_CHARACTERS or not (value.isprintable() or _is_clean(value)):
         limit = MAX_MESSAGE_ID_CHARACTERS
         raise _Refused("invalid_message_id", f"messageId must have at most {limit} characters and no control character")
     return MessageId(value)
@@ -358,7 +359,6 @@ def _without_nulls(given: JsonObject) -> JsonObject:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _has_control_character(text: str) -> bool:
-    if text.isprintable():
-        return False
-    return any(character < " " or "\x7f" <= character <= "\x9f" for character in text)
+def _is_clean(text: str) -> bool:
+    """Tell whether there is no control character, as in any printable text and in some that Python won't print."""
+    return not any(character < " " or "\x7f" <= character <= "\x9f" for character in text)

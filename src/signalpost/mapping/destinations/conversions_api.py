@@ -4,9 +4,9 @@ Source: Segment, "Facebook Conversions API destination" and "Facebook Pixel Serv
 API".
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
@@ -35,12 +35,14 @@ from signalpost.mapping.standard_events import (
     MAX_CUSTOM_NAME_CHARACTERS,
     NO_CONTENTS_RULE,
     STANDARD_EVENTS,
+    ContentsRule,
     EventTable,
+    remember_names,
 )
 from signalpost.mapping.user_data import MatchOptions, build_user_data, check_enough_match_keys
 from signalpost.model.ids import DatasetId
 from signalpost.model.results import MappingResult
-from signalpost.model.segment_event import CallType, SegmentEvent
+from signalpost.model.segment_event import CallType, JsonObject, SegmentEvent
 from signalpost.model.server_event import ServerEvent
 
 INTEGRATION_NAMES = (
@@ -64,6 +66,22 @@ DEFAULT_EVENTS = EventTable(
 
 VALUE_FIELD_EVENTS = EventTable({"Product Viewed": True, "Product Added": True})
 """Events whose value is the property that the setting `value_field` names; all others send their revenue."""
+
+
+class _Route(NamedTuple):
+    """What the name of an event decides.
+
+    event_name: Meta's. is_too_long: whether it is a custom name that Meta would refuse.
+    has_named_value: whether the value is the property that the setting `value_field` names.
+    """
+
+    event_name: str
+    is_too_long: bool = False
+    has_named_value: bool = False
+    contents_rule: ContentsRule = NO_CONTENTS_RULE
+
+
+_PAGE_VIEW = _Route("PageView")  # a page may be named like an event, and is none
 
 
 def _check_standard_name(name: str) -> str:
@@ -118,9 +136,20 @@ class ConversionsApiSettings(DestinationSettings):
         return {"test_event_code": self.test_event_code} if self.test_event_code else {}
 
     @cached_property
-    def event_table(self) -> EventTable[str]:
-        """`standard_events`, ready to be searched."""
-        return EventTable(self.standard_events)
+    def find_route(self) -> Callable[[str], _Route]:
+        """What these settings and the built-in tables say about the name of a track call."""
+        event_table = EventTable(self.standard_events)
+
+        def find_route(name: str) -> _Route:
+            standard_name = event_table.find(name) or DEFAULT_EVENTS.find(name)
+            return _Route(
+                event_name=standard_name or name,
+                is_too_long=standard_name is None and len(name) > MAX_CUSTOM_NAME_CHARACTERS,
+                has_named_value=VALUE_FIELD_EVENTS.find(name) is not None,
+                contents_rule=CONTENTS_RULES.find(name) or NO_CONTENTS_RULE,
+            )
+
+        return remember_names(find_route)
 
     @cached_property
     def content_type_table(self) -> EventTable[str]:
@@ -147,7 +176,9 @@ def map_conversion(event: SegmentEvent, settings: ConversionsApiSettings) -> tup
     findings = Findings()
     if not settings.pixel_id:
         findings.reject("missing_pixel_id")
-    event_name = _find_event_name(event, settings, findings)
+    route = _PAGE_VIEW if event.type == "page" else settings.find_route(event.event)
+    if route.is_too_long:
+        findings.reject("event_name_too_long")
     action_source = build_action_source(event.properties, WEBSITE, findings)
     event_time = build_event_time(event, find_max_age(action_source), findings)
     event_source_url = _find_page_url(event, findings)
@@ -161,27 +192,18 @@ def map_conversion(event: SegmentEvent, settings: ConversionsApiSettings) -> tup
         if event_source_url is None:
             findings.warn("missing_event_source_url")
     server_event = ServerEvent(
-        event_name=event_name,
+        event_name=route.event_name,
         event_time=event_time,
         event_id=find_event_id(event),
         action_source=action_source,
         event_source_url=event_source_url,
         user_data=user_data,
-        custom_data=_build_custom_data(event, event_name, settings, findings),
+        custom_data=_build_custom_data(event.properties, route, settings, findings),
         data_processing_options=data_processing.options,
         data_processing_options_country=data_processing.country,
         data_processing_options_state=data_processing.state,
     )
     return (findings.conclude(DatasetId(settings.pixel_id), server_event),)
-
-
-def _find_event_name(event: SegmentEvent, settings: ConversionsApiSettings, findings: Findings) -> str:
-    if event.type == "page":
-        return "PageView"
-    standard_name = settings.event_table.find(event.event) or DEFAULT_EVENTS.find(event.event)
-    if standard_name is None and len(event.event) > MAX_CUSTOM_NAME_CHARACTERS:
-        findings.reject("event_name_too_long")
-    return standard_name or event.event
 
 
 def _find_page_url(event: SegmentEvent, findings: Findings) -> str | None:
@@ -193,17 +215,14 @@ def _find_page_url(event: SegmentEvent, findings: Findings) -> str | None:
 
 
 def _build_custom_data(
-    event: SegmentEvent, event_name: str, settings: ConversionsApiSettings, findings: Findings
+    properties: JsonObject, route: _Route, settings: ConversionsApiSettings, findings: Findings
 ) -> dict[str, object] | None:
-    properties = event.properties
-    name = event.event if event.type == "track" else ""  # a page may be named like an event, and is none
-    if VALUE_FIELD_EVENTS.find(name):
+    if route.has_named_value:
         value = find_named_value(properties, settings.value_field, findings, is_expected=True)
     else:
         value = find_revenue(properties, findings)
-    rule = CONTENTS_RULES.find(name) or NO_CONTENTS_RULE
-    contents = build_contents(properties, rule, settings.content_type_table, findings)
-    return build_custom_data(properties, event_name, value, contents, settings.custom_data_options, findings)
+    contents = build_contents(properties, route.contents_rule, settings.content_type_table, findings)
+    return build_custom_data(properties, route.event_name, value, contents, settings.custom_data_options, findings)
 
 
 def _build_data_processing(event: SegmentEvent, settings: ConversionsApiSettings, findings: Findings) -> DataProcessing:

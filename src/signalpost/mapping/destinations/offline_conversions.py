@@ -4,7 +4,7 @@ An event that no table names is never sent. One that several tables name becomes
 Source: Segment, "Facebook Offline Conversions destination"; Meta, "Conversions API for Offline Events".
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -29,12 +29,14 @@ from signalpost.mapping.standard_events import (
     CONTENTS_RULES,
     MAX_CUSTOM_NAME_CHARACTERS,
     NO_CONTENTS_RULE,
+    ContentsRule,
     EventTable,
+    remember_names,
 )
 from signalpost.mapping.user_data import MatchOptions, build_offline_user_data, check_enough_offline_match_keys
 from signalpost.model.ids import DatasetId
 from signalpost.model.results import Discarded, MappingResult
-from signalpost.model.segment_event import SegmentEvent
+from signalpost.model.segment_event import JsonObject, SegmentEvent
 from signalpost.model.server_event import ServerEvent
 
 INTEGRATION_NAMES = ("Facebook Offline Conversions",)
@@ -66,6 +68,20 @@ VALUE_FIELD_EVENTS = EventTable(
 """Events before a purchase: their value is the property `value_field` names. Where expected, a missing one warns."""
 
 NO_CONTENT_TYPES: EventTable[str] = EventTable({})
+
+
+class _Hit(NamedTuple):
+    event_name: str
+    dataset_id: DatasetId
+    is_too_long: bool
+
+
+class _Route(NamedTuple):
+    """What the name of an event decides. hits: one for each table that has it. value_rule: as VALUE_FIELD_EVENTS."""
+
+    hits: tuple[_Hit, ...]
+    value_rule: str | None
+    contents_rule: ContentsRule
 
 
 class OfflineConversionsSettings(DestinationSettings):
@@ -110,6 +126,25 @@ class OfflineConversionsSettings(DestinationSettings):
         )
 
     @cached_property
+    def find_route(self) -> Callable[[str], _Route]:
+        """What these tables and the built-in ones say about the name of a track call."""
+
+        def find_hit(name: str, fixed_name: str | None, dataset_id: str) -> _Hit:
+            event_name = fixed_name or DEFAULT_EVENTS.find(name) or name
+            is_too_long = event_name == name and len(name) > MAX_CUSTOM_NAME_CHARACTERS
+            return _Hit(event_name, DatasetId(dataset_id), is_too_long)
+
+        def find_route(name: str) -> _Route:
+            found = [(fixed_name, table.find(name)) for fixed_name, table in self.tables]
+            return _Route(
+                hits=tuple(find_hit(name, fixed_name, to) for fixed_name, to in found if to is not None),
+                value_rule=VALUE_FIELD_EVENTS.find(name),
+                contents_rule=CONTENTS_RULES.find(name) or NO_CONTENTS_RULE,
+            )
+
+        return remember_names(find_route)
+
+    @cached_property
     def match_options(self) -> MatchOptions:
         """What the user_data builders need of these settings."""
         return build_match_options(self)
@@ -120,30 +155,18 @@ class OfflineConversionsSettings(DestinationSettings):
         return CustomDataOptions(self.custom_data_pii)
 
 
-class _Hit(NamedTuple):
-    event_name: str
-    dataset_id: DatasetId
-
-
 def map_offline_event(event: SegmentEvent, settings: OfflineConversionsSettings) -> tuple[MappingResult, ...]:
     """One call -> one server event for each table that names it."""
-    results = tuple(_map_hit(event, hit, settings) for hit in _find_hits(event, settings))
+    route = settings.find_route(event.event)
+    results = tuple(_map_hit(event, route, hit, settings) for hit in route.hits)
     return results or (Discarded("event_not_mapped"),)
 
 
-def _find_hits(event: SegmentEvent, settings: OfflineConversionsSettings) -> Iterator[_Hit]:
-    for fixed_name, table in settings.tables:
-        dataset_id = table.find(event.event)
-        if dataset_id is not None:
-            event_name = fixed_name or DEFAULT_EVENTS.find(event.event) or event.event
-            yield _Hit(event_name, DatasetId(dataset_id))
-
-
-def _map_hit(event: SegmentEvent, hit: _Hit, settings: OfflineConversionsSettings) -> MappingResult:
+def _map_hit(event: SegmentEvent, route: _Route, hit: _Hit, settings: OfflineConversionsSettings) -> MappingResult:
     findings = Findings()
     if not hit.dataset_id:
         findings.reject("missing_dataset_id")
-    if hit.event_name == event.event and len(hit.event_name) > MAX_CUSTOM_NAME_CHARACTERS:
+    if hit.is_too_long:
         findings.reject("event_name_too_long")
     action_source = build_action_source(event.properties, PHYSICAL_STORE, findings)
     event_time = build_event_time(event, find_max_age(action_source), findings)
@@ -160,7 +183,7 @@ def _map_hit(event: SegmentEvent, hit: _Hit, settings: OfflineConversionsSetting
         event_id=find_event_id(event),
         action_source=action_source,
         user_data=user_data,
-        custom_data=_build_custom_data(event, hit.event_name, settings, findings),
+        custom_data=_build_custom_data(event.properties, route, hit.event_name, settings, findings),
         data_processing_options=data_processing.options,
         data_processing_options_country=data_processing.country,
         data_processing_options_state=data_processing.state,
@@ -174,16 +197,14 @@ def _find_lead_id(event: SegmentEvent) -> object:
 
 
 def _build_custom_data(
-    event: SegmentEvent, event_name: str, settings: OfflineConversionsSettings, findings: Findings
+    properties: JsonObject, route: _Route, event_name: str, settings: OfflineConversionsSettings, findings: Findings
 ) -> dict[str, object] | None:
-    properties = event.properties
-    value_rule = VALUE_FIELD_EVENTS.find(event.event)
-    if value_rule is None:
+    if route.value_rule is None:
         value = find_revenue(properties, findings)
     else:
-        is_expected = value_rule == "expected"
+        is_expected = route.value_rule == "expected"
         value = find_named_value(properties, settings.value_field, findings, is_expected=is_expected)
-    rule = CONTENTS_RULES.find(event.event) or NO_CONTENTS_RULE
+    rule = route.contents_rule
     contents = build_contents(properties, rule, NO_CONTENT_TYPES, findings, always_by_category=rule.by_category)
     return build_custom_data(properties, event_name, value, contents, settings.custom_data_options, findings)
 
