@@ -11,6 +11,7 @@ from signalpost.commands.import_file import import_file
 from signalpost.commands.map import map_calls
 from signalpost.commands.send import send
 from signalpost.commands.serve import serve
+from signalpost.commands.tail import tail
 from signalpost.data_folder import AlreadyRunning
 from signalpost.model.errors import ConfigError, NewerDataFolder, SignalpostError
 from signalpost.terminal import EXIT_ALREADY_RUNNING, EXIT_FAILED, EXIT_NEWER_DATA, EXIT_USAGE, fail, out
@@ -28,6 +29,7 @@ app.command()(emulator)
 app.command("map")(map_calls)
 app.command()(send)
 app.command("import")(import_file)
+app.command()(tail)
 
 
 def main() -> None:

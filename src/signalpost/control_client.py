@@ -35,6 +35,21 @@ class ControlClient:
         """Change something; the JSON of the answer."""
         return await self._ask("POST", path, query=query, body=body)
 
+    async def watch(self, path: str, query: Mapping[str, str] | None = None) -> AsyncIterator[Any]:
+        """The JSON of each line that comes, until the gateway ends it; blank lines are only a sign of life."""
+        forever = aiohttp.ClientTimeout(total=None, sock_connect=10)
+        try:
+            async with self._session.get(self._url + path, params=query, timeout=forever) as response:
+                if response.status >= 400:
+                    raise ControlRefused(_read_message(await response.read()) or f"{path}: refused ({response.status})")
+                rest = b""
+                async for part in response.content.iter_any():
+                    *lines, rest = (rest + part).split(b"\n")
+                    for line in filter(None, lines):
+                        yield msgspec.json.decode(line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise GatewayNotRunning(f"the gateway at {self._url} ended ({error})") from None
+
     async def _ask(self, method: str, path: str, *, query: Mapping[str, str] | None, body: object = None) -> Any:
         data = None if body is None else msgspec.json.encode(body)
         try:

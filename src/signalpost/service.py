@@ -27,6 +27,7 @@ from signalpost.deliver.worker import DeliveryParts, Worker, WorkerSettings
 from signalpost.history.calls import History
 from signalpost.ingest.decode import Limits
 from signalpost.ingest.intake import Intake
+from signalpost.ingest.openapi import build_openapi
 from signalpost.ingest.routes import TrackingApi, TrackingParts, TrackingSettings
 from signalpost.listener import Listener, bind
 from signalpost.mapping.destinations import build_destination
@@ -156,11 +157,19 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
 
         control_token = new_control_token()
         parts = ConsoleParts(
-            read_build_info(), queue, catalog, telemetry, Access(control_token), readiness.find_unreadiness
+            read_build_info(),
+            queue,
+            catalog,
+            telemetry,
+            Access(control_token),
+            readiness.find_unreadiness,
+            history,
+            build_openapi(read_build_info().version),
         )
         console = Listener(build_console_app(parts), console_socket)
         await console.start()
         stack.push_async_callback(console.stop)
+        stack.callback(history.close)  # who watches calls would hold up the stop
         write_control_token(data_folder.path, control_token, console.url)
         intake = Intake(queue, history, telemetry)
         tracking_parts = TrackingParts(

@@ -63,9 +63,9 @@ def start(*arguments: str, folder: Path, environment: Mapping[str, str] | None =
 
 
 @contextmanager
-def running(*arguments: str, folder: Path) -> Iterator[Program]:
+def running(*arguments: str, folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Program]:
     """A command that is stopped at the end."""
-    program = start(*arguments, folder=folder)
+    program = start(*arguments, folder=folder, environment=environment)
     try:
         yield program
     finally:

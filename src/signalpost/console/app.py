@@ -1,6 +1,7 @@
 """The app of the console port: the control API, health and metrics."""
 
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 
 from signalpost.console import health, metrics
 from signalpost.console.api import ROUTERS
@@ -13,5 +14,9 @@ def build_console_app(parts: ConsoleParts) -> FastAPI:
     app.state.parts = parts
     for router in (health.router, metrics.router, *ROUTERS):
         app.include_router(router)
+
+    @app.get("/tracking-openapi.json", include_in_schema=False)
+    async def describe_tracking_api() -> JSONResponse:
+        return JSONResponse(dict(parts.tracking_openapi))
 
     return app

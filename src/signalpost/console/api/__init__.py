@@ -1,5 +1,5 @@
 """The control API: one file for each resource, each route with the role it asks for."""
 
-from signalpost.console.api import ledger
+from signalpost.console.api import calls, ledger
 
-ROUTERS = (ledger.router,)
+ROUTERS = (calls.router, ledger.router)
