@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import uvicorn
 
+from signalpost.bounded_http import BoundedHttpProtocol, OpenConnections
 from signalpost.model.errors import SignalpostError
 
 GRACE_SECONDS = 10
@@ -50,15 +52,23 @@ def url_of(bound: socket.socket) -> str:
 
 
 class Listener:
-    """Serves an ASGI app on a bound socket until it is stopped."""
+    """Serves an ASGI app on a bound socket until it is stopped.
 
-    def __init__(self, app: Any, bound: socket.socket) -> None:
+    open_connections: bounds for strangers; None where those who may connect are trusted.
+    """
+
+    def __init__(self, app: Any, bound: socket.socket, open_connections: OpenConnections | None = None) -> None:
+        protocol: Any = "httptools"
+        if open_connections is not None:
+            protocol = partial(BoundedHttpProtocol, open_connections=open_connections)
+        self._open_connections = open_connections
+        self._sweeping: asyncio.Task[None] | None = None
         self.url = url_of(bound)
         self._socket = bound
         self._server = _QuietServer(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=protocol,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -74,6 +84,8 @@ class Listener:
 
     async def start(self) -> None:
         """Return when requests are answered."""
+        if self._open_connections is not None:
+            self._sweeping = asyncio.create_task(self._open_connections.sweep())
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._serving.done():
@@ -86,4 +98,6 @@ class Listener:
         self._server.should_exit = True
         if self._serving is not None:
             await self._serving
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         self._socket.close()

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
+from signalpost.bounded_http import ConnectionLimits, OpenConnections, allow_open_files
 from signalpost.build_info import read_build_info
 from signalpost.catalog import Catalog
 from signalpost.config.building import build_destinations, build_sources
@@ -43,6 +44,9 @@ from signalpost.store.database import SettingsStore
 from signalpost.telemetry import Telemetry
 from signalpost.vault import open_vault
 from signalpost.workspace import Workspace
+
+_OTHER_OPEN_FILES = 500
+"""What the process needs beside connections of clients: files, the console, Meta."""
 
 _PRUNE_SECONDS = 3_600
 
@@ -175,7 +179,11 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
         tracking_parts = TrackingParts(
             catalog, intake, history, telemetry, readiness.find_unreadiness, _build_tracking_settings(config)
         )
-        tracking = Listener(TrackingApi(tracking_parts), tracking_socket)
+        api = TrackingApi(tracking_parts)
+        connection_limits = _build_connection_limits(config)
+        allow_open_files(connection_limits.max_connections + _OTHER_OPEN_FILES)
+        open_connections = OpenConnections(connection_limits, api.is_trusted_proxy, api.count_broken)
+        tracking = Listener(api, tracking_socket, open_connections)
         await tracking.start()
         stack.push_async_callback(tracking.stop)
         service.tracking_url, service.console_url = tracking.url, console.url
@@ -227,6 +235,17 @@ def _build_tracking_settings(config: Config) -> TrackingSettings:
         body_memory_bytes=limits.max_body_memory_bytes,
         trusted_proxies=[ip_network(proxy) for proxy in server.trusted_proxies],
         public_url=server.public_url or None,
+    )
+
+
+def _build_connection_limits(config: Config) -> ConnectionLimits:
+    limits = config.limits
+    return ConnectionLimits(
+        head_seconds=limits.head_seconds,
+        body_seconds=limits.body_seconds,
+        longest_body_seconds=limits.longest_body_seconds,
+        max_connections=limits.max_connections,
+        max_connections_per_address=limits.max_connections_per_address,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from signalpost.bounded_http import ConnectionLimits, OpenConnections
 from signalpost.catalog import Catalog, Source
 from signalpost.history.calls import History
 from signalpost.history.entries import CallEntry
@@ -109,6 +110,7 @@ async def running_gateway(
     destinations: Sequence[Destination] = (CONVERSIONS,),
     limits: Limits | None = None,
     settings: TrackingSettings | None = None,
+    connection_limits: ConnectionLimits | None = None,
     **of_source: Any,
 ) -> AsyncIterator[Gateway]:
     """Two sources, the same destinations for both; no limit of any rate unless `settings` says so.
@@ -124,7 +126,9 @@ async def running_gateway(
     queue, history, telemetry = SqliteQueue.open(folder, now=read_clock), History(), Telemetry()
     settings = settings or TrackingSettings(limits or Limits(), requests_per_second=0, bad_keys_per_minute=0)
     parts = TrackingParts(catalog, Intake(queue, history, telemetry), history, telemetry, lambda: None, settings)
-    listener = Listener(TrackingApi(parts), bind("127.0.0.1", 0, "server.port"))
+    api = TrackingApi(parts)
+    connections = OpenConnections(connection_limits or ConnectionLimits(), api.is_trusted_proxy, api.count_broken)
+    listener = Listener(api, bind("127.0.0.1", 0, "server.port"), connections)
     await listener.start()
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:

@@ -23,6 +23,8 @@ CLIENTS = [
     "rudder-sdk-python",
     "segment-analytics-python",
 ]
+JITSU = "@jitsu/js"
+STANDARD, BATCHING = "@segment/analytics-next", "@segment/analytics-next-batching"
 EMAIL_HASH = hashlib.sha256(b"jo@example.com").hexdigest()
 USER_HASH = hashlib.sha256(b"u1").hexdigest()
 
@@ -96,6 +98,27 @@ def test_unknown_write_key(client: str, line: Line, tmp_path: Path) -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_jitsu(line: Line, tmp_path: Path) -> None:
+    """Jitsu's client sends each call by itself, its key in X-Write-Key before a colon, and a mask in the body."""
+    exchanges = send(JITSU, line, tmp_path)
+    calls = [call for exchange in exchanges for call in exchange.calls]
+    assert [exchange.path for exchange in exchanges] == [f"/api/s/{call['type']}" for call in calls]
+    assert {exchange.headers["x-write-key"] for exchange in exchanges} == {f"{line.write_key}:-"}
+    assert line.write_key not in {call["writeKey"] for call in calls}
+    assert {exchange.status for exchange in exchanges} == {200}
+    assert sorted(call["type"] for call in calls) == ["group", "identify", "page", "track"]
+    assert {call["userId"] for call in calls} == {"u1"}
+    check_arrival(line, calls)
+
+
+def test_jitsu_never_sends_again(line: Line, tmp_path: Path) -> None:
+    """As its page warns: the call that meets a 503 is lost at the client, and only that one."""
+    refused, *taken = send(JITSU, line, tmp_path, "unavailable")
+    assert (refused.status, {exchange.status for exchange in taken}) == (503, {200})
+    assert list_ids([refused])[0] not in list_ids(taken)
+    check_arrival(line, [call for exchange in taken for call in exchange.calls])
+
+
 def test_every_snippet_is_run() -> None:
     """Each snippet that a page calls run by these tests is."""
-    assert sorted(SNIPPETS) == CLIENTS
+    assert sorted(SNIPPETS) == sorted([*CLIENTS, JITSU, STANDARD, BATCHING])

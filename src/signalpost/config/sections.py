@@ -110,6 +110,13 @@ class LimitsSection(_Section):
         20, ge=0, description="Requests a minute without a valid write key from one address; 0 is no limit."
     )
     max_body_memory_bytes: int = Field(128 << 20, gt=0, description="Bytes of bodies in memory, of all requests.")
+    head_seconds: float = Field(5, gt=0, description="Until the head of a request must be there.")
+    body_seconds: float = Field(15, gt=0, description="For its body, and a second more for each 64 KiB received.")
+    longest_body_seconds: float = Field(60, gt=0, description="The same at most, however much was received.")
+    max_connections: int = Field(10_000, gt=0, description="Connections to the tracking API.")
+    max_connections_per_address: int = Field(
+        200, gt=0, description="Connections from one address; server.trusted_proxies may have any number."
+    )
 
 
 class DeliverySection(_Section):

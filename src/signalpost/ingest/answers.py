@@ -23,6 +23,7 @@ STATUS: Final[Mapping[FaultCode, int]] = {
     "not_found": 404,
     "unknown_source": 404,
     "method_not_allowed": 405,
+    "request_timeout": 408,
     "payload_too_large": 413,
     "unsupported_encoding": 415,
     "rate_limited": 429,

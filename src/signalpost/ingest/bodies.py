@@ -4,12 +4,14 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
+from signalpost.bounded_http import BROKEN_KEY
 from signalpost.ingest.decode import RequestFault
 from signalpost.ingest.requests import TrackingRequest
 
 _MOST_BYTES_THROWN_AWAY: Final = 16 << 20
 _LONGEST_SILENCE_SECONDS: Final = 1
 
+_INCOMPLETE: Final = RequestFault("incomplete_body", "body is shorter than announced")
 NO_ROOM: Final = RequestFault("temporarily_unavailable", "too many large requests at once; send it again later")
 
 
@@ -45,7 +47,8 @@ async def read_body(request: TrackingRequest, limit: int, memory: BodyMemory) ->
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            return RequestFault("incomplete_body", "body is shorter than announced")
+            broken = request.scope.get("state", {}).get(BROKEN_KEY)
+            return RequestFault(broken.code, broken.message) if broken else _INCOMPLETE
         part: bytes = message.get("body", b"")
         request.bytes_received += len(part)
         is_last = not message.get("more_body")

@@ -35,6 +35,7 @@ class TrackingRequest:
         "from_trusted_proxy",
         "headers",
         "id",
+        "is_pixel",
         "method",
         "path",
         "receive",
@@ -51,6 +52,7 @@ class TrackingRequest:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.shown_path = ""
+        self.is_pixel = False
         self.client_ip = ""
         self.from_trusted_proxy = False
         self.bytes_received = 0

@@ -5,13 +5,16 @@ It is an ASGI app of its own rather than a router's: one look-up finds any path,
 """
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Final
 
+from signalpost.bounded_http import BrokenRequest
 from signalpost.catalog import Catalog, Source
 from signalpost.history.calls import History
-from signalpost.ingest.addresses import Network, TrustedProxies
+from signalpost.history.entries import RequestFacts
+from signalpost.ingest.addresses import Network, TrustedProxies, cut_to_network
 from signalpost.ingest.answers import (
     EMPTY_SUCCESS,
     GIF_ANSWER,
@@ -93,8 +96,18 @@ class TrackingApi:
         self._memory = BodyMemory(settings.body_memory_bytes)
         self._sdk_settings = SdkSettings(settings.public_url)
 
+    def is_trusted_proxy(self, address: str) -> bool:
+        """Whether this peer speaks for many clients."""
+        return address in self._proxies
+
+    def count_broken(self, broken: BrokenRequest, address: str) -> None:
+        """A request that never became one is counted like those that were refused."""
+        self._telemetry.request_refused(broken.status, broken.code)
+        facts = RequestFacts("", datetime.now(UTC), client_network=cut_to_network(address), status=broken.status)
+        self._history.refuse(facts, broken.code, broken.message, None)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """One request. Trouble of ours is never the client's, which must keep its calls: 503, and never 500."""
         request = TrackingRequest(scope, receive)
         peer = scope["client"][0] if scope["client"] else ""
         request.from_trusted_proxy = peer in self._proxies
@@ -102,9 +115,15 @@ class TrackingApi:
         request.client_ip = self._proxies.find_client(peer, forwarded_for) if forwarded_for else peer
         try:
             answer = await self._answer(request)
+        except QueueUnavailable:
+            answer = self._refuse(request, Refusal(_NOT_STORED))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client must keep the calls
+            self._telemetry.request_failed(error)
+            answer = self._refuse(request, Refusal(_NOT_STORED))
         finally:
             self._memory.give_back(request)
-        await answer.send(send, request.id)
+        # An image is always an image: what a POST would be answered is only recorded.
+        await (GIF_ANSWER if request.is_pixel else answer).send(send, request.id)
 
     async def _answer(self, request: TrackingRequest) -> Answer:
         path = find_path(request.path)
@@ -117,12 +136,14 @@ class TrackingApi:
             return self._refuse(request, refusal).with_headers((b"allow", allowed.encode()))
         if request.method == "OPTIONS":
             return PREFLIGHT_ANSWER
+        request.is_pixel = path.kind == "pixel"
         match path.kind:
             case "call" | "batch":
-                return await self._guard(request, self._take_calls, path)
+                with self._telemetry.time_request():
+                    return await self._take_calls(request, path)
             case "pixel":
-                await self._guard(request, self._take_pixel, path)
-                return GIF_ANSWER
+                with self._telemetry.time_request():
+                    return await self._take_pixel(request, path)
             case "sdk_metrics":
                 body = await read_body(request, self._limits.max_single_body_bytes, self._memory)
                 return self._refuse(request, Refusal(body)) if isinstance(body, RequestFault) else EMPTY_SUCCESS
@@ -141,22 +162,6 @@ class TrackingApi:
             return build_probe_answer(503, {"status": "failing", "reason": "queue_unavailable"})
         return build_probe_answer(200, {"status": "ok"})
 
-    async def _guard(
-        self,
-        request: TrackingRequest,
-        take: Callable[[TrackingRequest, TrackingPath], Awaitable[Answer]],
-        path: TrackingPath,
-    ) -> Answer:
-        """Trouble of ours is never the client's: it must keep the calls, so the answer is 503 and never 500."""
-        with self._telemetry.time_request():
-            try:
-                return await take(request, path)
-            except QueueUnavailable:
-                return self._refuse(request, Refusal(_NOT_STORED))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the client must keep the calls
-                self._telemetry.request_failed(error)
-                return self._refuse(request, Refusal(_NOT_STORED))
-
     async def _take_calls(self, request: TrackingRequest, path: TrackingPath) -> Answer:
         """A body of calls: the key, the body, the calls, the durable commit, the answer."""
         source = self._doors.find_named_source(request)
@@ -172,33 +177,32 @@ class TrackingApi:
         return await self._take_text(request, path, source, text)
 
     async def _take_pixel(self, request: TrackingRequest, path: TrackingPath) -> Answer:
-        """A call in the query. The answer is only recorded: an image is always an image."""
+        """A call in the query."""
         source = self._doors.find_named_source(request)
         if isinstance(source, Refusal):
-            return self._refuse(request, source, status=200)
+            return self._refuse(request, source)
         return await self._take_text(request, path, source, read_pixel_call(request.query))
 
     async def _take_text(
         self, request: TrackingRequest, path: TrackingPath, source: Source | None, text: bytes | RequestFault
     ) -> Answer:
         """Decode, find the source if it was not known yet, store, answer."""
-        status = 200 if path.kind == "pixel" else None
         decoded = text if isinstance(text, RequestFault) else self._decode(request, path, text)
         if isinstance(decoded, RequestFault):
             if source is None:
                 self._doors.charge_parse(request)
-            return self._refuse(request, Refusal(decoded, source), status=status)
+            return self._refuse(request, Refusal(decoded, source))
         if source is None:
             key = find_body_key(decoded)
             found = self._doors.find_source_of_body(request, key)
             if isinstance(found, Refusal):
-                return self._refuse(request, found, status=status)
+                return self._refuse(request, found)
             source = found
             if decoded.write_key is None and key is not None:
                 decoded = replace(decoded, calls=refuse_other_keys(decoded, key))
         objection = self._doors.find_objection(request, source)
         if objection is not None:
-            return self._refuse(request, objection, status=status)
+            return self._refuse(request, objection)
         return await self._store(request, path, source, decoded)
 
     def _decode(self, request: TrackingRequest, path: TrackingPath, text: bytes) -> DecodedBatch | RequestFault:
@@ -216,7 +220,7 @@ class TrackingApi:
         context = _build_context(request, path, source, decoded)
         receipt = await self._intake.accept(decoded.calls, source, context, facts, decoded.texts)
         answer = _describe_receipt(receipt, is_single=path.kind != "batch")
-        facts.status = 200 if path.kind == "pixel" else answer.status
+        facts.status = 200 if request.is_pixel else answer.status
         if answer.status != 200:
             self._telemetry.request_refused(facts.status, receipt.rejected[0].invalid.code)
         return _echo_origin(answer, request, source)
@@ -233,13 +237,13 @@ class TrackingApi:
         found = self._doors.find_named_source(request) or self._doors.refuse_key(request, None)
         return self._refuse(request, found) if isinstance(found, Refusal) else describe_source(found)
 
-    def _refuse(self, request: TrackingRequest, refusal: Refusal, *, status: int | None = None) -> Answer:
-        """Answer, count and sample. status: what the client sees, when that is not the answer's."""
+    def _refuse(self, request: TrackingRequest, refusal: Refusal) -> Answer:
+        """Answer, count and sample."""
         fault, source = refusal.fault, refusal.source
         wait = refusal.wait_seconds or random.randint(_SHORTEST_RETRY, _LONGEST_RETRY)  # noqa: S311 - spreads load
         answer = build_refusal(fault, wait)
         self._telemetry.request_refused(answer.status, fault.code)
-        facts = request.describe(status=status or answer.status)
+        facts = request.describe(status=200 if request.is_pixel else answer.status)
         self._history.refuse(facts, fault.code, fault.message, source.id if source else None, refusal.key)
         return answer if source is None else _echo_origin(answer, request, source)
 

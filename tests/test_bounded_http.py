@@ -1,0 +1,221 @@
+"""Strangers on the wire: late, large, broken and too many; each is answered once at most, and others don't notice."""
+
+import asyncio
+import json
+import socket
+import time
+from contextlib import suppress
+
+import pytest
+
+from signalpost.bounded_http import ConnectionLimits
+from tests.ingest.gateway import CALL, KEY, build_call, running_gateway, split_answer
+
+pytestmark = pytest.mark.asyncio
+QUICK = ConnectionLimits(head_seconds=0.3, body_seconds=0.4, longest_body_seconds=0.8)
+BODY = json.dumps(CALL).encode()
+HEAD = f"POST /v1/track?writeKey={KEY} HTTP/1.1\r\nHost: x\r\n".encode()
+GOOD = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+async def trickle(url: str, first: bytes, each: bytes, *, pause: float = 0.05) -> tuple[bytes, float]:
+    """Send `first`, then `each` again and again until the server closes; its answer, and after how many seconds."""
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    began = time.monotonic()
+    answer = asyncio.create_task(reader.read())
+    writer.write(first)
+    async with asyncio.timeout(20):
+        with suppress(OSError):
+            while not answer.done():
+                writer.write(each)
+                await asyncio.wait({answer}, timeout=pause)
+    seconds = time.monotonic() - began
+    writer.close()
+    try:
+        return answer.result(), seconds
+    except OSError:
+        return b"", seconds
+
+
+@pytest.mark.parametrize(
+    ("first", "each", "code"),
+    [
+        (b"GET /", b"a", "request_timeout"),
+        (b"GET /healthz HTTP/1.1\r\n", b"X: y\r\n", "request_timeout"),
+        (HEAD + b"Content-Length: 900\r\n\r\n", b"{", "request_timeout"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n", "request_timeout"),
+        (b"", b"\r\n", None),
+        (GOOD, b"\r\n", None),
+    ],
+    ids=["address", "headers", "body", "chunks", "blank_lines", "blank_lines_after_a_request"],
+)
+async def test_a_trickle_ends_at_the_deadline(tmp_path, first, each, code):
+    """A byte now and then keeps no connection: 408 when a request had begun, and the connection is closed."""
+    async with running_gateway(tmp_path, connection_limits=QUICK) as gateway:
+        answer, seconds = await trickle(gateway.url, first, each)
+        broken = [row.kind.code for row in gateway.history.refused_requests()]
+        good = await gateway.track(CALL)
+    assert 0.2 < seconds < 10
+    assert good.status == 200
+    if code is None:
+        assert b" 408 " not in answer
+    else:
+        status, headers, body = split_answer(answer)
+        assert (status, json.loads(body)["code"], headers["connection"]) == (408, code, "close")
+        assert code in broken
+
+
+async def test_a_body_that_arrives_earns_time(tmp_path):
+    """A body of 64 KiB earns a second; still there is an end to it, however much arrives."""
+    limits = ConnectionLimits(head_seconds=0.3, body_seconds=0.3, longest_body_seconds=1.2)
+    head = f"POST /v1/batch?writeKey={KEY} HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n".encode()
+    async with running_gateway(tmp_path, connection_limits=limits) as gateway:
+        poor, few_seconds = await trickle(gateway.url, head, b" ")
+        rich, more_seconds = await trickle(gateway.url, head, b" " * (16 << 10), pause=0.1)
+    assert poor.startswith(b"HTTP/1.1 408")
+    assert rich.startswith(b"HTTP/1.1 408")
+    assert more_seconds > 1.0
+    assert few_seconds < 10
+
+
+async def test_an_idle_connection_is_kept(tmp_path):
+    """Between requests there is no deadline but that of keep-alive: an SDK's pool stays usable."""
+    async with running_gateway(tmp_path, connection_limits=QUICK) as gateway:
+        host, port = gateway.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        for _ in range(2):
+            writer.write(GOOD)
+            assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+            waited = asyncio.create_task(reader.read(1))
+            await asyncio.wait({waited}, timeout=0.8)
+            assert not waited.done()
+            waited.cancel()
+            with suppress(asyncio.CancelledError):
+                await waited
+        writer.close()
+
+
+async def send_for_ever(sock: socket.socket, requests: bytes) -> None:
+    while True:
+        await asyncio.get_running_loop().sock_sendall(sock, requests)
+
+
+async def test_answers_that_nobody_reads(tmp_path):
+    """A client that sends requests and reads no answer is let go once its buffers are full."""
+    async with running_gateway(tmp_path, connection_limits=QUICK) as gateway:
+        host, port = gateway.url.removeprefix("http://").split(":")
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        sock.connect((host, int(port)))
+        sock.setblocking(False)
+        requests = b"GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            await asyncio.wait_for(send_for_ever(sock, requests), 30)
+        sock.close()
+        assert (await gateway.track(CALL)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status", "code"),
+    [
+        (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
+        (b"GET /" + b"x" * 200_000, 414, "uri_too_long"),
+        (b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 17_000 + b"\r\n\r\n", 431, "headers_too_large"),
+        (b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 200_000, 431, "headers_too_large"),
+        (b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * 65 + b"\r\n", 431, "headers_too_large"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "bad_request"),
+        (b"NOT HTTP\r\n\r\n", 400, "bad_request"),
+        (b"CONNECT meta.example:443 HTTP/1.1\r\nHost: x\r\n\r\n", 405, "method_not_allowed"),
+    ],
+    ids=["address", "endless_address", "headers", "endless_header", "65_headers", "bad_chunk", "no_http", "connect"],
+)
+async def test_40_a_head_out_of_bounds(tmp_path, request_head, status, code):
+    """Too long, too large, too many or broken: one answer that says so, and the connection is closed."""
+    async with running_gateway(tmp_path) as gateway:
+        answer = await gateway.exchange(request_head)
+        assert answer.count(b"HTTP/1.1 ") == 1
+        got, headers, body = split_answer(answer)
+        assert (got, json.loads(body)["code"], headers["connection"]) == (status, code, "close")
+        assert [row.kind.code for row in gateway.history.refused_requests()] == [code]
+
+
+async def test_64_headers_of_16_kib(tmp_path):
+    """What is within bounds is served."""
+    async with running_gateway(tmp_path) as gateway:
+        head = b"GET /" + b"healthz".ljust(7) + b"?" + b"q" * 8_000 + b" HTTP/1.1\r\n"
+        headers = b"".join(b"X%d: %s\r\n" % (number, b"y" * 240) for number in range(62))
+        answer = await gateway.exchange(head + headers + b"Host: x\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "broken", [b"NOT HTTP\r\n\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"], ids=["head", "body"]
+)
+async def test_a_broken_request_waits_its_turn(tmp_path, broken):
+    """Behind good requests on one connection it is answered last: their clients must not take its 400 for theirs."""
+    async with running_gateway(tmp_path) as gateway:
+        answers = await gateway.exchange(GOOD + GOOD + broken)
+    assert [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]] == [b"200", b"200", b"400"]
+
+
+async def test_42_an_upgrade_is_ignored(tmp_path):
+    """Whoever offers to speak h2c or websocket is answered in HTTP/1.1."""
+    async with running_gateway(tmp_path) as gateway:
+        for offer in (b"h2c", b"websocket"):
+            head = HEAD + b"Connection: close, Upgrade\r\nUpgrade: %s\r\n" % offer
+            answer = await gateway.exchange(head + b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY))
+            assert answer.startswith(b"HTTP/1.1 200"), answer
+
+
+async def test_42_an_absolute_address(tmp_path):
+    """The address in full, as to a proxy, is served by its path, whatever host it names."""
+    async with running_gateway(tmp_path) as gateway:
+        answer = await gateway.exchange(GOOD.replace(b"POST /", b"POST http://evil.example/") + LAST)
+    assert [part[:3] for part in answers_of(answer)] == [b"200", b"200"]
+
+
+def answers_of(text: bytes) -> list[bytes]:
+    return text.split(b"HTTP/1.1 ")[1:]
+
+
+async def test_too_many_connections(tmp_path):
+    """Over the number for one address, or for all, a connection is closed at once; when one ends there is room."""
+    limits = ConnectionLimits(max_connections=4, max_connections_per_address=3)
+    async with running_gateway(tmp_path, connection_limits=limits) as gateway:
+        host, port = gateway.url.removeprefix("http://").split(":")
+
+        async def connect(source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            return await asyncio.open_connection(host, int(port), local_addr=(source, 0))
+
+        async def is_refused(source: str) -> bool:
+            reader, writer = await connect(source)
+            with suppress(OSError):
+                writer.write(LAST)
+                async with asyncio.timeout(10):
+                    answer = await reader.read()
+                writer.close()
+                return answer == b""
+            return True
+
+        held = [await connect("127.0.0.2") for _ in range(3)]
+        assert await is_refused("127.0.0.2")
+        assert not await is_refused("127.0.0.3")
+        held.append(await connect("127.0.0.3"))
+        assert await is_refused("127.0.0.4")
+        held.pop(0)[1].close()
+        refusals = 0
+        while await is_refused("127.0.0.2"):
+            refusals += 1
+            assert refusals < 1_000
+        for _, writer in held:
+            writer.close()
+
+
+async def test_a_batch_is_still_taken_whole(tmp_path):
+    """The bounds are far from what SDKs send: a batch of 4 MiB over a plain connection is stored."""
+    async with running_gateway(tmp_path) as gateway:
+        calls = [build_call(properties={"x": "y" * 15_000}) for _ in range(250)]
+        answer = await gateway.batch(calls)
+    assert answer.body["accepted"] == 250
