@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +146,7 @@ def _build_commands() -> Iterator[str]:
     yield "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 already running on this data folder,"
     yield "4 the data folder was written by a newer version."
     yield ""
-    commands: Mapping[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    for name, command in sorted(commands.items()):
+    for name, command in sorted(_list_commands(typer.main.get_command(app))):
         yield f"## signalpost {name}"
         yield ""
         yield command.help or ""
@@ -159,6 +158,15 @@ def _build_commands() -> Iterator[str]:
             shown = parameter.opts[0] if parameter.param_type_name == "option" else (parameter.name or "").upper()
             rows.append((f"`{shown}`", _parameter_default(parameter), (parameter.help or "").replace("\n", " ")))
         yield from write_table(("option", "default", "meaning"), rows)
+
+
+def _list_commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command with its name, those of a group as "dead-letters list"."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _list_commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def _parameter_default(parameter: Any) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from signalpost.commands.dead_letters import dead_letters
 from signalpost.commands.demo import demo
 from signalpost.commands.emulator import emulator
 from signalpost.commands.import_file import import_file
@@ -30,6 +31,7 @@ app.command("map")(map_calls)
 app.command()(send)
 app.command("import")(import_file)
 app.command()(tail)
+app.add_typer(dead_letters, name="dead-letters")
 
 
 def main() -> None:

@@ -17,7 +17,11 @@ class GatewayNotRunning(SignalpostError):
 
 
 class ControlRefused(SignalpostError):
-    """The control API refused; the message is its own."""
+    """The control API refused; the message is its own. status: of its HTTP answer."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ControlClient:
@@ -41,7 +45,8 @@ class ControlClient:
         try:
             async with self._session.get(self._url + path, params=query, timeout=forever) as response:
                 if response.status >= 400:
-                    raise ControlRefused(_read_message(await response.read()) or f"{path}: refused ({response.status})")
+                    message = _read_message(await response.read()) or f"{path}: refused ({response.status})"
+                    raise ControlRefused(message, response.status)
                 rest = b""
                 async for part in response.content.iter_any():
                     *lines, rest = (rest + part).split(b"\n")
@@ -58,7 +63,8 @@ class ControlClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise GatewayNotRunning(f"no gateway answers at {self._url} ({error}); start `signalpost serve`") from None
         if response.status >= 400:
-            raise ControlRefused(_read_message(content) or f"{path}: the gateway answered {response.status}")
+            message = _read_message(content) or f"{path}: the gateway answered {response.status}"
+            raise ControlRefused(message, response.status)
         return msgspec.json.decode(content) if content else None
 
 

@@ -198,9 +198,15 @@ def ask_console(gateway: Program) -> Iterator[str]:
         yield answer.text
 
 
-CONSOLE_PATHS = ("/metrics", "/api/ledger", "/readyz", "/openapi.json")
+CONSOLE_PATHS = ("/metrics", "/api/ledger", "/api/dead-letters", "/api/dead-letters/groups", "/readyz", "/openapi.json")
 
-COMMANDS: tuple[tuple[str, ...], ...] = ()
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("dead-letters", "list"),
+    ("dead-letters", "list", "--json"),
+    ("dead-letters", "show", "1"),
+    ("dead-letters", "requeue", "--all", "--yes"),
+    ("dead-letters", "discard", "--code", "400", "--yes", "--json"),
+)
 
 
 @pytest.fixture
