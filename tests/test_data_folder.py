@@ -2,10 +2,18 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
-from signalpost.data_folder import LOCK_NAME, AlreadyRunning, DataFolder, DataFolderUnusable
+from signalpost.data_folder import (
+    LOCK_NAME,
+    AlreadyRunning,
+    DataFolder,
+    DataFolderUnusable,
+    check_file_system,
+    find_file_system,
+)
 
 
 def test_it_is_made_private(tmp_path):
@@ -44,3 +52,21 @@ def test_a_path_that_cannot_be_a_folder(tmp_path, below, reason):
     path = file / below
     with pytest.raises(DataFolderUnusable, match=rf"server\.data_dir: cannot use {path}: {reason}; choose one"):
         DataFolder(path).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/data/sp", "ext4"), ("/data/share/sp", "nfs4"), ("/data/my disk", "9p"), ("/run/x", "tmpfs")]
+)
+def test_file_system_of_a_folder_is_that_of_its_nearest_mount(path, kind):
+    """The longest mount point that holds the folder counts; network file systems are refused, others are not."""
+    mounts = """21 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+30 21 0:30 / /data/share rw - nfs4 server:/x rw
+31 21 0:31 / /data/my\\040disk rw - 9p host rw
+32 21 0:32 / /run rw shared:5 - tmpfs tmpfs rw
+"""
+    assert find_file_system(Path(path), mounts) == kind
+    if kind in {"nfs4", "9p"}:
+        with pytest.raises(DataFolderUnusable, match=f"network file system \\({kind}\\)"):
+            check_file_system(Path(path), mounts)
+    else:
+        check_file_system(Path(path), mounts)

@@ -20,6 +20,38 @@ class AlreadyRunning(SignalpostError):
     """Another process holds the data folder."""
 
 
+_NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "gluster", "fuse.sshfs", "fuse.gluster")
+"""How the types begin of file systems whose locks and syncs can't be relied on."""
+
+
+def find_file_system(path: Path, mounts: str) -> str:
+    """The type of the file system that holds a path. mounts: the text of /proc/self/mountinfo; "" when it is empty."""
+    found, longest = "", -1
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        point = Path(before.split(" ")[4].replace("\\040", " "))
+        if len(point.parts) >= longest and path.is_relative_to(point):
+            found, longest = after.split(" ")[0], len(point.parts)
+    return found
+
+
+def check_file_system(path: Path, mounts: str) -> None:
+    """Raise DataFolderUnusable for a network file system: a lock there keeps nobody away, and a sync proves nothing."""
+    kind = find_file_system(path, mounts)
+    if kind.startswith(_NETWORK_FILE_SYSTEMS):
+        raise DataFolderUnusable(
+            f"server.data_dir: {path} is on a network file system ({kind}), where a queue can lose events; choose a "
+            "folder on a disk of this machine"
+        )
+
+
+def _read_mounts() -> str:
+    try:
+        return Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+    except OSError:  # not Linux
+        return ""
+
+
 class DataFolder:
     """Holds the folder while it is entered. The lock dies with the process, so a crash leaves nothing to clean up."""
 
@@ -30,6 +62,7 @@ class DataFolder:
     def __enter__(self) -> Self:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            check_file_system(self.path.resolve(), _read_mounts())
             lock = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             msg = f"server.data_dir: cannot use {self.path.absolute()}: {error.strerror}; choose one you can write to"

@@ -6,6 +6,7 @@ the queue. So nothing is accepted that can't be stored, and nothing stored is le
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
 from signalpost.model.segment_event import RequestContext, SegmentEvent, parse_call
 from signalpost.queue.interface import Queue
+from signalpost.queue.retention import Retention
+from signalpost.queue.room import Room, RoomLimits
 from signalpost.queue.sqlite import SqliteQueue
 from signalpost.store.database import SettingsStore
 from signalpost.telemetry import Telemetry
@@ -69,7 +72,7 @@ class Readiness:
         """Why calls are not taken now, or None."""
         if self.is_draining:
             return "draining"
-        return None if self.queue.is_alive else "queue_unavailable"
+        return self.queue.find_trouble()
 
 
 class Service:
@@ -136,7 +139,12 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
         tracking_socket = stack.enter_context(bind(server.host, server.port, "server.port"))
         console_socket = stack.enter_context(bind(server.console_host, server.console_port, "server.console_port"))
         queue = SqliteQueue.open(
-            data_folder.path, now=_now, on_trouble=telemetry.queue_unavailable, on_commit=telemetry.committed
+            data_folder.path,
+            now=_now,
+            on_trouble=telemetry.queue_unavailable,
+            on_commit=telemetry.committed,
+            retention=_build_retention(config),
+            room=Room(data_folder.path, _build_room_limits(config), time.monotonic),
         )
         stack.push_async_callback(queue.close)
         store = SettingsStore.open(data_folder.path, open_vault(data_folder.path, config.master_key))
@@ -246,6 +254,30 @@ def _build_connection_limits(config: Config) -> ConnectionLimits:
         longest_body_seconds=limits.longest_body_seconds,
         max_connections=limits.max_connections,
         max_connections_per_address=limits.max_connections_per_address,
+    )
+
+
+def _build_retention(config: Config) -> Retention:
+    retention = config.retention
+    return Retention(
+        dedupe_keys=timedelta(hours=retention.dedupe_hours),
+        delivered_payloads=timedelta(hours=retention.delivered_payload_hours),
+        delivered_payload_bytes=retention.delivered_payload_bytes,
+        ended_events=timedelta(days=retention.delivered_days),
+        dead_letters=timedelta(days=retention.dead_letter_days),
+        ledger_hours=timedelta(days=retention.ledger_days),
+    )
+
+
+def _build_room_limits(config: Config) -> RoomLimits:
+    queue = config.queue
+    return RoomLimits(
+        low_bytes=queue.low_disk_bytes,
+        low_share=queue.low_disk_share,
+        ballast_bytes=queue.ballast_bytes,
+        recovery_seconds=queue.recovery_seconds,
+        waiting_bytes=queue.max_bytes,
+        source_share=queue.max_source_share,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.metadata
+import os
 import resource
 import signal
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from signalpost import failpoints
 from signalpost.commands.log_lines import configure_logging
 from signalpost.commands.options import ConfigFile, Json, run
 from signalpost.commands.stopping import listen_for_stop
@@ -25,6 +27,7 @@ def serve(config: ConfigFile = None, as_json: Json = False) -> None:
     """Run the gateway: tracking API, delivery, and the control API."""
     # A core dump would hold the tokens and the calls that were in memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    failpoints.arm(os.environ)
     settings = read_config(config)
     configure_logging(settings.log, as_json=as_json)
     run(_serve(settings, config, as_json=as_json))

@@ -128,6 +128,30 @@ class DeliverySection(_Section):
     linger_seconds: float = Field(1.0, ge=0, le=60, description="How long to wait for a batch to fill up.")
 
 
+class QueueSection(_Section):
+    """How much may wait, and when the disk is too full to take more."""
+
+    max_bytes: int = Field(0, ge=0, description="Payload bytes that may wait; 0 is 80 % of the disk.")
+    max_source_share: float = Field(0.5, gt=0, le=1, description="The part of max_bytes that one source may fill.")
+    low_disk_bytes: int = Field(256 << 20, ge=0, description="Free space below which calls are answered with 503.")
+    low_disk_share: float = Field(0.05, ge=0, lt=1, description="The same as a part of the disk; the larger counts.")
+    ballast_bytes: int = Field(16 << 20, ge=0, description="Room that is set aside, to go on when the disk is full.")
+    recovery_seconds: float = Field(10.0, ge=0, description="How long twice that space must be free to go on.")
+
+
+class RetentionSection(_Section):
+    """How long what has ended is kept. What waits is kept until Meta has taken or refused it."""
+
+    dedupe_hours: int = Field(24, ge=24, le=168, description="How long a messageId is remembered.")
+    delivered_payload_hours: int = Field(
+        72, ge=0, description="How long the hashed payload of a delivered event is kept; 0 keeps none."
+    )
+    delivered_payload_bytes: int = Field(1 << 30, ge=0, description="Bytes of them; beyond it the oldest go.")
+    delivered_days: int = Field(7, ge=1, description="How long the ids, times and trace id of an ended event are kept.")
+    dead_letter_days: int = Field(30, ge=1, description="How long a dead letter is kept; its count stays.")
+    ledger_days: int = Field(400, ge=8, description="How long the ledger keeps its hours; its sums stay.")
+
+
 class LogSection(_Section):
     """What is written to standard error."""
 
@@ -181,6 +205,8 @@ class Config(_Section):
     meta: MetaSection = MetaSection()
     limits: LimitsSection = LimitsSection()
     delivery: DeliverySection = DeliverySection()
+    queue: QueueSection = QueueSection()
+    retention: RetentionSection = RetentionSection()
     log: LogSection = LogSection()
     sources: tuple[SourceSection, ...] = ()
     # From the environment alone (reading.py): beside what it opens, it would protect nothing.

@@ -11,6 +11,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from signalpost import failpoints
 from signalpost.model.dead_letters import DeadLetter, DeadLetterFilter, DeadLetterGroup, RequeueReport
 from signalpost.model.ids import DestinationId
 from signalpost.queue.checksums import build_checksum
@@ -140,6 +141,7 @@ def requeue(connection: apsw.Connection, ledger: LedgerStore, ids: Sequence[int]
     plan = plan_requeue(connection, ids, now_ms)
     if plan.allowed:
         connection.execute(_REQUEUE, (bind(plan.allowed),))
+        failpoints.reach("in_requeue")
         connection.execute(_DELETE, (bind(plan.allowed),))
         ledger.add(now_ms, plan.counts)
     return plan

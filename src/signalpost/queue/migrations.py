@@ -5,10 +5,13 @@ payload has the id of its event in whatever table that is. AUTOINCREMENT: no id 
 restart, so that whoever still names an old event or dead letter never hits a new one.
 """
 
+import os
+from pathlib import Path
 from typing import Final
 
 import apsw
 
+from signalpost import failpoints
 from signalpost.model.errors import ConfigError, NewerDataFolder
 
 # "Sgpt", in the header of the file: our own check, and tools such as file(1), know the queue by it.
@@ -211,8 +214,33 @@ def check_file(connection: apsw.Connection) -> None:
 
 
 def migrate(connection: apsw.Connection) -> None:
-    """Bring the file to the newest schema. A step and its number are one transaction: a crash leaves a whole schema."""
-    for number in range(connection.pragma("user_version") + 1, SCHEMA + 1):
+    """Bring the file to the newest schema, after a copy of it as it was, `queue.db.bak-<schema>` beside it.
+
+    A step and its number are one transaction: a crash leaves a whole schema, and the next start goes on from there.
+    """
+    schema: int = connection.pragma("user_version")
+    if 0 < schema < SCHEMA:
+        _copy_before(connection, schema)
+    for number in range(schema + 1, SCHEMA + 1):
         with connection:
             connection.execute(MIGRATIONS[number - 1])
+            if number > 1:
+                failpoints.reach("in_migration")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}")
+
+
+def _copy_before(connection: apsw.Connection, schema: int) -> None:
+    """Copy the file under another name, and give it its own only when it is whole."""
+    copy = Path(f"{connection.filename}.bak-{schema}")
+    unfinished = copy.with_name(f"{copy.name}.tmp")
+    unfinished.unlink(missing_ok=True)
+    os.close(os.open(unfinished, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    try:
+        connection.execute("VACUUM INTO ?", (str(unfinished),))
+    except apsw.FullError:
+        unfinished.unlink(missing_ok=True)
+        raise ConfigError(
+            f"There is no room for {copy}, the copy that is made before an upgrade. Make room and start again; the "
+            "queue was not changed."
+        ) from None
+    unfinished.replace(copy)

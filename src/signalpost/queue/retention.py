@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import apsw
 
+from signalpost import failpoints
 from signalpost.queue import dead_letters
 from signalpost.queue.ledger import HOUR, MINUTE, LedgerStore, Span, delete_old_counts
 from signalpost.queue.seen_calls import SeenCalls
@@ -92,6 +93,7 @@ def prune_payloads(connection: apsw.Connection, ledger: LedgerStore, now_ms: int
     """Delete the oldest payloads of delivered events; their metadata stay."""
     rows: list[tuple[Any, ...]] = connection.execute(_FIND_OLD_PAYLOADS, (before_ms, ROWS_PER_STEP)).fetchall()
     _delete_payloads(connection, ledger, now_ms, rows)
+    failpoints.reach("in_retention")
     return len(rows) == ROWS_PER_STEP
 
 
@@ -122,9 +124,9 @@ def _delete_payloads(
         ledger.add(now_ms, {("", "", "", "kept_bytes", ""): -sum(sizes)})
 
 
-def give_back_space(connection: apsw.Connection) -> bool:
+def give_back_space(connection: apsw.Connection, free_pages_kept: int = _FREE_PAGES_KEPT) -> bool:
     """Shorten the file by some of its free pages, as long as many are free; new events use up the others."""
-    if connection.pragma("freelist_count") <= _FREE_PAGES_KEPT:
+    if connection.pragma("freelist_count") <= free_pages_kept:
         return False
     connection.execute(f"PRAGMA incremental_vacuum({_PAGES_PER_STEP})").fetchall()
     return True

@@ -12,6 +12,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from signalpost import failpoints
 from signalpost.model.delivery import DeadReason, QueuedEvent
 from signalpost.queue.ledger import EventState, LedgerCounts, LedgerStore, find_latency_bucket
 
@@ -82,6 +83,7 @@ def ack(
         counts["", "", "", "kept_bytes", ""] += size * keep_payloads
     ledger.add(now_ms, counts)
     connection.execute(_INSERT_ENDED, ("delivered", now_ms, 1, fbtrace_id, " ".join(flags), bound))
+    failpoints.reach("in_settle")
     if keep_payloads:
         connection.execute(_KEEP_PAYLOADS, (now_ms, bound))
     else:
@@ -111,6 +113,7 @@ def bury(connection: apsw.Connection, ledger: LedgerStore, ids: Sequence[int], n
     bound = bind(ids)
     ledger.add(now_ms, _count_ends(_group_events(connection, bound), "rejected", f"{reason.code}/{reason.reason}"))
     connection.execute(_BURY_EVENTS, (now_ms, reason.code, reason.reason, reason.detail, reason.fbtrace_id, bound))
+    failpoints.reach("in_dead_letter")
     connection.execute(_DELETE_EVENTS, (bound,))
 
 

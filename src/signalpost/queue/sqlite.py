@@ -19,8 +19,10 @@ from typing import Any, Final, NoReturn, Self
 
 import apsw
 
+from signalpost import failpoints
 from signalpost.model.dead_letters import DeadLetterFilter, RequeueReport
 from signalpost.model.delivery import AcceptedCall, DeadReason, PutReceipt, QueuedEvent, RefusedCall
+from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
 from signalpost.queue import dead_letters, settling
 from signalpost.queue.database import open_for_reading, open_for_writing
@@ -32,7 +34,9 @@ from signalpost.queue.ledger import LedgerStore
 from signalpost.queue.puts import PutStore, prepare_put
 from signalpost.queue.reading import EventsRead, find_due, find_next_due, read_events
 from signalpost.queue.retention import ROWS_PER_STEP, Retention, build_steps, limit_kept_payloads
+from signalpost.queue.room import Room
 from signalpost.queue.seen_calls import SeenCalls
+from signalpost.queue.upkeep import Upkeep
 from signalpost.queue.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -74,17 +78,22 @@ class SqliteQueue(Inquiries):
         on_trouble: Callable[[str], object] = _log.error,
         on_commit: Callable[[float, int], object] = lambda _seconds, _rows: None,
         retention: Retention | None = None,
+        room: Room | None = None,
     ) -> None:
         self._on_trouble = on_trouble
         self._arrivals = Arrivals()
         self._is_closed = False
+        self._room = room
         connection = open_for_writing(path)
         self._reader = open_for_reading(path)
         super().__init__(path, Leases(monotonic), retention or Retention(), now)
         self._ledger = LedgerStore(connection)
         self._seen = SeenCalls(log_row for (log_row,) in connection.execute("SELECT digests FROM dedupe_keys"))
         puts = PutStore(connection, self._ledger, self._seen, now)
-        self._writer = Writer(connection, puts, self._seen, abort=abort, on_trouble=on_trouble, on_commit=on_commit)
+        upkeep = Upkeep(connection, self._ledger, room, now, monotonic)
+        self._writer = Writer(
+            connection, puts, self._seen, upkeep, abort=abort, on_trouble=on_trouble, on_commit=on_commit
+        )
 
     @classmethod
     def open(
@@ -103,8 +112,15 @@ class SqliteQueue(Inquiries):
         """Whether the write thread can still make anything durable."""
         return self._writer.is_alive
 
+    def find_trouble(self) -> str | None:
+        """Why nothing can be put now: `queue_unavailable` or `disk_low`; else None."""
+        if not self._writer.is_alive:
+            return "queue_unavailable"
+        return "disk_low" if self._room is not None and self._room.state != "normal" else None
+
     async def put(self, calls: Sequence[AcceptedCall], refused: Sequence[RefusedCall] = ()) -> PutReceipt:
         """Store one request; see Queue.put."""
+        self._check_room(calls)
         prepared = prepare_put(calls[:_CALLS_PREPARED_AT_ONCE], refused)
         for start in range(_CALLS_PREPARED_AT_ONCE, len(calls), _CALLS_PREPARED_AT_ONCE):
             await asyncio.sleep(0)  # so that a large request does not keep the event loop from the others
@@ -113,6 +129,14 @@ class SqliteQueue(Inquiries):
         for destination_id, count in stored.arrived.items():
             self._arrivals.announce(destination_id, count)
         return stored.receipt
+
+    def _check_room(self, calls: Sequence[AcceptedCall]) -> None:
+        if self._room is None:
+            return
+        for source_id in {str(call.source_id) for call in calls} or {""}:
+            objection = self._room.find_objection(source_id)
+            if objection is not None:
+                raise QueueUnavailable(f"Nothing was stored: {objection}.")
 
     async def lease(
         self, destination_id: DestinationId, *, limit: int, max_bytes: int, lease_for: timedelta, linger: timedelta
@@ -136,6 +160,7 @@ class SqliteQueue(Inquiries):
                 read = read_events(self._reader, due, max_bytes, self._leases.draw_number())
                 if read.is_sound:
                     self._leases.hold(destination_id, read.events, lease_for)
+                    failpoints.reach("after_lease")
                     return read.events
                 await self._bury_damaged(read)
         return ()

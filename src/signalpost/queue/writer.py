@@ -15,9 +15,11 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from signalpost import failpoints
 from signalpost.model.errors import QueueUnavailable
 from signalpost.queue.puts import PreparedPut, PutStore, StoredPut
 from signalpost.queue.seen_calls import SeenCalls
+from signalpost.queue.upkeep import SECONDS_BETWEEN_LOOKS, Upkeep
 
 _ROWS_PER_GROUP: Final = 500
 
@@ -44,6 +46,7 @@ class Writer:
         connection: apsw.Connection,
         puts: PutStore,
         seen: SeenCalls,
+        upkeep: Upkeep,
         *,
         abort: Callable[[], object],
         on_trouble: Callable[[str], object],
@@ -52,6 +55,7 @@ class Writer:
         self._connection = connection
         self._puts = puts
         self._seen = seen
+        self._upkeep = upkeep
         self._abort = abort
         self._on_trouble = on_trouble
         self._on_commit = on_commit
@@ -96,28 +100,37 @@ class Writer:
     def _run(self) -> None:
         try:
             while self._take_group():
-                self._write_group(self._group)
+                if self._group:
+                    self._write_group(self._group)
+                self._upkeep.after_group()
             self._connection.close()
         except BaseException as error:  # noqa: BLE001 - a write thread that died in silence would let every put hang
             self._give_up(error)
 
     def _take_group(self) -> bool:
-        """Wait for work; False when there is none and the queue is closed."""
+        """Wait for work, a second at most; False when there is none and the queue is closed."""
         with self._changed:
-            while not (self._waiting_puts or self._waiting_settles or self._closed_because):
-                self._changed.wait()
+            if not (self._waiting_puts or self._waiting_settles or self._closed_because):
+                self._changed.wait(SECONDS_BETWEEN_LOOKS)
             # One full share each: ingest waits behind one group of settling at most, however much of it has piled up.
             self._group = [*_take_share(self._waiting_puts), *_take_share(self._waiting_settles)]
-            return bool(self._group)
+            return bool(self._group) or self._closed_because is None
 
     def _write_group(self, group: list[_Write]) -> None:
         """Make a group durable together; when one member spoils it, each alone, so that only that one fails."""
         try:
             answers = self._commit(group)
-        except apsw.IOError:
-            raise
+        except apsw.IOError as error:
+            # The index of the log could not grow: that is a full disk too, and nothing was written yet.
+            if getattr(error, "extendedresult", 0) != apsw.SQLITE_IOERR_SHMSIZE:
+                raise
+            self._undo()
+            self._upkeep.tell_full()
+            self._refuse(group, error)
         except Exception as error:  # noqa: BLE001 - whatever a member raises is that member's answer
             self._undo()
+            if isinstance(error, apsw.FullError):
+                self._upkeep.tell_full()
             if len(group) == 1 or isinstance(error, _FAILS_ALL):
                 self._refuse(group, error)
             else:
@@ -133,7 +146,9 @@ class Writer:
         # In the order of the group: a group's puts stand before its settling calls.
         answers: list[Any] = list(self._puts.store(puts)) if puts else []
         answers += [write.work(self._connection) for write in group if not isinstance(write.work, PreparedPut)]
+        failpoints.reach("in_group")
         self._connection.execute("COMMIT")
+        failpoints.reach("after_commit_before_answer")
         # Dying here loses nothing: the log of calls seen was committed with the events, and is read again at the start.
         self._seen.commit()
         self._on_commit(time.perf_counter() - began, sum(write.rows for write in group))
