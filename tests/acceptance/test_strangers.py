@@ -1,17 +1,21 @@
 """A gateway that faces the internet: slow clients in number, random requests, and good ones that must not notice."""
 
 import asyncio
+import gzip
 import json
+import resource
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import requests
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 
 from tests.acceptance.processes import WRITE_KEY, running, write_configuration
+from tests.ingest.test_bad_input import IN_A_BATCH, REJECTED, WHOLE_BODY
 
 NOBODY = "http://127.0.0.1:1"
 SLOW_CLIENTS = 1_000
@@ -69,6 +73,42 @@ def test_a_thousand_slow_clients(tmp_path: Path) -> None:
     assert len(taken) > 10
     # On a quiet machine the 99th percentile is under 0.1 s; a busy one, which is also the clients', gets more.
     assert taken[len(taken) // 2] < 1
+    assert "Traceback" not in (tmp_path / "serve.log").read_text()
+
+
+def read_memory(pid: int) -> int:
+    """Resident bytes of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def send_the_table(url: str) -> None:
+    """Every row of the table of bad input, whole and as one of a batch, and a bomb of a hundred megabytes."""
+    bomb = gzip.compress(bytes(100 << 20))
+    rows = [("/v1/track", body, headers, status) for _, body, headers, status, _ in WHOLE_BODY]
+    rows += [("/v1/batch", body, {}, status) for _, body, status, _ in IN_A_BATCH]
+    rows += [("/v1/batch", json.dumps({"batch": [call]}).encode(), {}, 200) for _, call, _ in REJECTED]
+    rows += [(path, bomb, {"Content-Encoding": "gzip"}, 413) for path in ("/v1/track", "/v1/batch")]
+    for path, body, headers, status in rows:
+        answer = requests.post(url + path, data=body, headers=headers, auth=(WRITE_KEY, ""), timeout=10)
+        assert answer.status_code == status, (path, body[:80], answer.text)
+
+
+def test_after_the_whole_table(tmp_path: Path) -> None:
+    """After all of it a good call is answered well, and the memory is what it was within 20 MiB."""
+    config = write_configuration(tmp_path, NOBODY)
+    with running("serve", "--config", str(config), folder=tmp_path) as gateway:
+        url, pid = gateway.announced["tracking_url"], gateway.process.pid
+        good = {"url": f"{url}/v1/track", "data": GOOD, "auth": (WRITE_KEY, ""), "timeout": 10}
+        for _ in range(20):
+            assert requests.post(**good).status_code == 200
+        before = read_memory(pid)
+        for _ in range(3):
+            send_the_table(url)
+        grown = read_memory(pid) - before
+        assert requests.post(**good).json()["accepted"] == 1
+        assert gateway.stop() == 0
+    assert grown < 20 << 20, f"{grown / (1 << 20):.1f} MiB more"
     assert "Traceback" not in (tmp_path / "serve.log").read_text()
 
 
