@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from signalpost.config.sections import Config
+from signalpost.metrics import METRICS
 from signalpost.queue.sqlite import SqliteQueue
 from signalpost.service import Readiness, running_service
 
@@ -83,3 +84,17 @@ async def test_a_changed_file_takes_effect_without_a_restart(config: Config, tmp
         found = service.catalog.find_source("wk_shop_0123456789abcdef")
         assert found is not None
         assert [each.name for each in found.destinations] == ["pixel"]
+
+
+async def test_metrics_show_what_waits_and_whether_the_ledger_balances(config: Config) -> None:
+    """Gauges are read off when Prometheus asks: every one of the catalogue, or told when it happens."""
+    async with (
+        running_service(config) as service,
+        aiohttp.ClientSession() as session,
+        session.get(f"{service.console_url}/metrics") as response,
+    ):
+        text = await response.text()
+    gauges = {name for name, metric in METRICS.items() if metric.type == "gauge"}
+    assert {name for name in gauges if f"# TYPE signalpost_{name} gauge" not in text} == set()
+    assert "signalpost_ledger_imbalance 0.0" in text
+    assert 'signalpost_build_info{schema="' in text

@@ -12,6 +12,7 @@ from signalpost.commands.import_file import import_file
 from signalpost.commands.map import map_calls
 from signalpost.commands.send import send
 from signalpost.commands.serve import serve
+from signalpost.commands.status import status
 from signalpost.commands.tail import tail
 from signalpost.data_folder import AlreadyRunning
 from signalpost.model.errors import ConfigError, NewerDataFolder, SignalpostError
@@ -31,6 +32,7 @@ app.command("map")(map_calls)
 app.command()(send)
 app.command("import")(import_file)
 app.command()(tail)
+app.command()(status)
 app.add_typer(dead_letters, name="dead-letters")
 
 

@@ -30,15 +30,11 @@ MetricName = Literal[
     "queue_oldest_age_seconds",
     "dead_letters",
     "destination_paused",
-    "breaker_open",
-    "meta_usage_ratio",
     "bisection_requests_total",
     "receipt_mismatch_total",
     "disk_free_bytes",
-    "disk_low_bytes",
     "database_bytes",
     "wal_bytes",
-    "clock_skew_seconds",
     "ledger_imbalance",
     "build_info",
 ]
@@ -90,22 +86,18 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
     "commit_duration_seconds": Metric("histogram", "One commit of the queue, its sync included.", (), _SHORT_SECONDS),
     "commit_rows": Metric("histogram", "Rows written by one commit of the queue.", (), _ROWS),
     "queued_events": Metric(
-        "gauge", "Events that wait, by state: ready, leased, retrying or held by a pause.", ("destination", "state")
+        "gauge", "Events that wait, by state: ready, leased or retrying.", ("destination", "state")
     ),
     "queue_oldest_age_seconds": Metric("gauge", "Age of the event that has waited longest.", ("destination",)),
     "dead_letters": Metric("gauge", "Dead letters that are kept.", ("destination",)),
     "destination_paused": Metric("gauge", "1 while a destination is paused.", ("destination", "reason")),
-    "breaker_open": Metric("gauge", "1 while Meta is not asked because it did not answer.", ("destination",)),
-    "meta_usage_ratio": Metric("gauge", "Share of Meta's rate limit in use.", ("destination", "header")),
     "bisection_requests_total": Metric("counter", "Requests made to find a bad event in a batch.", ("destination",)),
     "receipt_mismatch_total": Metric(
         "counter", "Requests that Meta took with success, counting fewer events than were sent.", ("destination",)
     ),
     "disk_free_bytes": Metric("gauge", "Free bytes on the disk of the data folder."),
-    "disk_low_bytes": Metric("gauge", "Calls are refused while less is free."),
     "database_bytes": Metric("gauge", "Size of the queue's file."),
     "wal_bytes": Metric("gauge", "Size of the queue's write-ahead log."),
-    "clock_skew_seconds": Metric("gauge", "This machine's clock less Meta's; absent until Meta has answered once."),
     "ledger_imbalance": Metric("gauge", "Accepted events that are in no state. Anything but 0 is a fault."),
     "build_info": Metric("gauge", "Always 1; the versions are labels.", ("version", "sqlite", "schema")),
 }

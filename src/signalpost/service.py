@@ -177,6 +177,7 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
             readiness.find_unreadiness,
             history,
             build_openapi(read_build_info().version),
+            data_folder.path,
         )
         console = Listener(build_console_app(parts), console_socket)
         await console.start()

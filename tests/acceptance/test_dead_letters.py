@@ -86,13 +86,20 @@ def test_what_people_see_fits_a_terminal(tmp_path: Path) -> None:
         config = write_configuration(tmp_path, meta.announced["url"])
         with running("serve", "--config", str(config), folder=tmp_path) as gateway:
             fill(gateway, meta)
+            status = run("status", "--config", str(config), folder=tmp_path)
             listed = run("dead-letters", "list", "--config", str(config), folder=tmp_path).stdout.decode()
             (first,) = ask(config, "list", "--reason", "missing_value", "--limit", "1")
             shown = run(
                 "dead-letters", "show", str(first["id"]), "--config", str(config), folder=tmp_path
             ).stdout.decode()
             planned = run("dead-letters", "requeue", "--all", "--dry-run", "--config", str(config), folder=tmp_path)
-    assert max(len(line) for line in (listed + shown).splitlines()) <= 80
+            later = gateway.read_api("/api/ledger?source=website&since=2099-01-01T00:00:00Z")
+    assert (later["events"]["accepted"], later["imbalance"]) == (0, 0)
+    counted = status.stdout.decode()
+    assert max(len(line) for line in (listed + shown + counted).splitlines()) <= 80
+    assert status.returncode == 0
+    assert re.search(r"main-pixel +5 +1 +0 +4 +0 +0", counted)
+    assert "The ledger balances" in counted
     assert "Meta 100/" in listed
     assert "missing_value" in listed
     assert "What to do" in shown

@@ -5,6 +5,7 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from signalpost.console.access import require_viewer_or_loopback
+from signalpost.console.gauges import Gauges
 from signalpost.console.parts import Parts
 
 router = APIRouter(tags=["metrics"], dependencies=[Depends(require_viewer_or_loopback)])
@@ -13,4 +14,7 @@ router = APIRouter(tags=["metrics"], dependencies=[Depends(require_viewer_or_loo
 @router.get("/metrics", summary="Metrics in Prometheus' text format", response_class=Response)
 async def read_metrics(parts: Parts) -> Response:
     """From this machine without signing in; from elsewhere with an API token."""
-    return Response(generate_latest(parts.telemetry.registry), media_type=CONTENT_TYPE_LATEST)
+    queue = parts.queue
+    gauges = Gauges(await queue.read_backlogs(), await queue.counts(), parts.build, parts.data_folder / "queue.db")
+    text = generate_latest(parts.telemetry.registry) + generate_latest(gauges)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -29,6 +30,7 @@ class ConsoleParts:
     find_unreadiness: Callable[[], str | None]
     history: History
     tracking_openapi: Mapping[str, Any]
+    data_folder: Path
 
 
 def _find_parts(request: Request) -> ConsoleParts:

@@ -1,0 +1,57 @@
+"""What is read off at the moment of asking instead of told as it happens: what waits, the ledger, files, versions."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from prometheus_client.core import GaugeMetricFamily
+
+from signalpost.build_info import BuildInfo
+from signalpost.metrics import METRICS, PREFIX, MetricName
+from signalpost.model.ids import DestinationId
+from signalpost.model.ledger import Backlog, Ledger
+
+Sample = tuple[tuple[str, ...], float]
+
+
+class Gauges:
+    """A reading, in the shape of a registry: `generate_latest` asks it once."""
+
+    def __init__(
+        self, backlogs: Mapping[DestinationId, Backlog], ledger: Ledger, build: BuildInfo, queue_file: Path
+    ) -> None:
+        self._backlogs = backlogs
+        self._ledger = ledger
+        self._build = build
+        self._queue_file = queue_file
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Every gauge that is read off."""
+        waiting = [(name, backlog, backlog.pending) for name, backlog in self._backlogs.items()]
+        states = [
+            ((name, state), getattr(pending, state))
+            for name, _, pending in waiting
+            for state in ("ready", "leased", "retrying")
+        ]
+        yield _build("queued_events", *states)
+        yield _build("queue_oldest_age_seconds", *(((name,), log.oldest_pending_seconds) for name, log, _ in waiting))
+        yield _build("dead_letters", *(((name,), backlog.dead_letters) for name, backlog, _ in waiting))
+        yield _build("ledger_imbalance", ((), self._ledger.imbalance))
+        disk = os.statvfs(self._queue_file.parent)
+        yield _build("disk_free_bytes", ((), disk.f_bavail * disk.f_frsize))
+        yield _build("database_bytes", ((), _find_size(self._queue_file)))
+        yield _build("wal_bytes", ((), _find_size(self._queue_file.with_name(f"{self._queue_file.name}-wal"))))
+        build = self._build
+        yield _build("build_info", ((build.version, build.sqlite, str(build.schema)), 1))
+
+
+def _build(name: MetricName, *samples: Sample) -> GaugeMetricFamily:
+    metric = METRICS[name]
+    family = GaugeMetricFamily(PREFIX + name, metric.meaning, labels=metric.labels)
+    for labels, value in samples:
+        family.add_metric(labels, value)
+    return family
+
+
+def _find_size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
