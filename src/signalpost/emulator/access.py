@@ -7,6 +7,8 @@ Each check returns the id of the row it answers with, or None. Sources: Graph AP
 import re
 from datetime import UTC, datetime
 
+from signalpost.emulator.grants import Grants
+
 # End of each version, from the Graph API changelog. A version that is not listed is newer and has no known end.
 VERSION_ENDS = {
     (21, 0): datetime(2027, 1, 21, tzinfo=UTC),
@@ -21,6 +23,7 @@ VALID_TOKEN = "EMULATOR_TOKEN"  # noqa: S105 - the emulator's own, public on pur
 FAULT_TOKEN_PREFIX = "EMULATOR_FAULT_"  # noqa: S105 - likewise
 
 TOKEN_ROWS = {"EMULATOR_EXPIRED": "token_expired", "EMULATOR_REVOKED": "token_invalid_session"}
+GRANT_ROWS = {"valid": None, "expired": "token_expired", "revoked": "token_invalid_session"}
 PERMISSION_ROWS = {"EMULATOR_NO_ACCESS": "object_not_found", "EMULATOR_READ_ONLY": "permission_denied_200"}
 
 VERSION_SHAPE = re.compile(r"v(\d{1,3})\.(\d{1,2})")
@@ -37,9 +40,12 @@ def check_version(version: str, now: float) -> str | None:
     return "version_deprecated" if has_ended else None
 
 
-def check_token(token: str | None) -> str | None:
+def check_token(token: str | None, grants: Grants) -> str | None:
     if token is None:
         return "token_unparsable"
+    granted = grants.find_state(token)
+    if granted is not None:
+        return GRANT_ROWS[granted]
     if token == VALID_TOKEN or token in PERMISSION_ROWS or token.startswith(FAULT_TOKEN_PREFIX):
         return None
     return TOKEN_ROWS.get(token, "token_unparsable")

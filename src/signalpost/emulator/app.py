@@ -22,6 +22,7 @@ from signalpost.emulator.connection import OpenConnectionProtocol
 from signalpost.emulator.control import build_control_routes
 from signalpost.emulator.faults import FaultPlan
 from signalpost.emulator.graph import build_events_route, build_unknown_path_route
+from signalpost.emulator.login import build_login_routes
 from signalpost.emulator.pages import STATIC_FOLDER, build_page_routes
 from signalpost.emulator.profiles import Profile
 from signalpost.emulator.state import Emulator
@@ -69,6 +70,7 @@ def build_app(settings: EmulatorSettings) -> Starlette:
             # First, because nearly every request is for it and the routes are tried in this order.
             build_events_route(emulator),
             *build_control_routes(emulator),
+            *build_login_routes(emulator),
             *build_page_routes(emulator),
             Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
             build_unknown_path_route(emulator),

@@ -177,6 +177,11 @@ async def show_health(emulator: Emulator, _request: Request) -> Response:
     )
 
 
+async def revoke_tokens(emulator: Emulator, _request: Request) -> Response:
+    """As when somebody removes the app from their account."""
+    return _answer({"revoked": emulator.grants.revoke_all()})
+
+
 async def refuse_unknown(_emulator: Emulator, _request: Request) -> Response:
     return _answer({"error": "The control API has no such path or method"}, status=404)
 
@@ -190,6 +195,7 @@ CONTROL_ROUTES: tuple[tuple[str, str, ControlEndpoint], ...] = (
     ("POST", "/clock", move_clock),
     ("POST", "/profile", switch_profile),
     ("POST", "/reset", forget_everything),
+    ("POST", "/revoke", revoke_tokens),
     ("POST", "/faults", arm_fault),
     ("GET", "/faults", list_faults),
     ("DELETE", "/faults", disarm_all_faults),

@@ -64,7 +64,7 @@ class EventsCall:
         now = self.emulator.clock.now()
         objection = (
             check_version(self.version, now)
-            or check_token(self.decoded.token)
+            or check_token(self.decoded.token, self.emulator.grants)
             or check_dataset(self.dataset_id, self.decoded.token)
             or self.decoded.objection
             or self.events.objection

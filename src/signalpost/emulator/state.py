@@ -7,6 +7,7 @@ from signalpost.emulator.answers import TraceIds
 from signalpost.emulator.clock import EmulatorClock
 from signalpost.emulator.errors import read_error_rows
 from signalpost.emulator.faults import TRANSPORT_FAULTS, FaultBook, FaultPlan
+from signalpost.emulator.grants import Grants
 from signalpost.emulator.profiles import Profile
 from signalpost.emulator.store import EventStore
 
@@ -19,6 +20,7 @@ class Emulator:
         self.clock = EmulatorClock()
         self.trace_ids = TraceIds(seed)
         self.store = EventStore(keep)
+        self.grants = Grants(self.clock.now)
         self.faults = FaultBook({*self.rows, *TRANSPORT_FAULTS}, seed, self.clock.now)
         self.quota_windows: dict[str, tuple[float, int]] = {}
         self.closing = asyncio.Event()
@@ -30,6 +32,7 @@ class Emulator:
     def reset(self) -> None:
         """Go back to the state at the start: nothing received, the first profile, the faults given at the start."""
         self.store.reset()
+        self.grants.reset()
         self.clock.reset()
         self.quota_windows.clear()
         self.profile = self._profile_at_start
