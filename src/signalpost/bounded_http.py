@@ -24,6 +24,7 @@ BROKEN_KEY: Final = "broken"
 """Where the scope's state says why the rest of a request never comes."""
 
 _SWEEPS_PER_DEADLINE: Final = 10
+_CONNECTIONS_AT_ONCE: Final = 25
 _MOST_WAITING: Final = 16
 _BYTES_THAT_EARN_A_SECOND: Final = 64 << 10
 
@@ -110,8 +111,10 @@ class OpenConnections:
         while True:
             await asyncio.sleep(pause)
             now = loop.time()
-            for connection in tuple(self._open):
+            for number, connection in enumerate(tuple(self._open), 1):
                 connection.end_if_late(now)
+                if number % _CONNECTIONS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # many that are late together must not keep good clients waiting
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
