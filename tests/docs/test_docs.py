@@ -108,3 +108,15 @@ def test_nothing_names_a_package_registry() -> None:
     pins = [*(ROOT / "requirements").iterdir(), *(ROOT / "tests/sdk/clients").iterdir()]
     listed = [*PAGES, ROOT / "pyproject.toml", ROOT / "Makefile", *pins]
     assert [file for file in listed if any(host in file.read_text(encoding="utf-8") for host in hosts)] == []
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    """Each file::function of the page on reliability is there, and every promise but the one of no order has one."""
+    text = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    missing = [(file, name) for file, name in named if f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")]
+    assert missing == []
+    promises = re.findall(r"^\| (P\d+) .*$", text, re.MULTILINE)
+    assert promises == [f"P{number}" for number in range(1, 11)]
+    unproven = [line for line in text.splitlines() if re.match(r"\| P\d", line) and "::" not in line]
+    assert [line.split()[1] for line in unproven] == ["P8"]
