@@ -12,14 +12,17 @@ from pydantic import SecretStr
 
 from signalpost.catalog import Catalog
 from signalpost.deliver.batches import BatchLimits
+from signalpost.deliver.clock import Clock, ClockGuard
+from signalpost.deliver.parts import DeliveryParts, WorkerSettings
 from signalpost.deliver.retry import RetryPolicy
-from signalpost.deliver.worker import DeliveryParts, Worker, WorkerSettings
+from signalpost.deliver.worker import Worker
 from signalpost.emulator.app import RunningEmulator
 from signalpost.history.calls import History
 from signalpost.history.entries import describe_call
 from signalpost.mapping.destinations.conversions_api import CONVERSIONS_API
 from signalpost.mapping.destinations.destination_type import Destination, DestinationSettings
-from signalpost.model.delivery import Batch, NewEvent, Outcome, Target
+from signalpost.meta.client import MetaClient
+from signalpost.model.delivery import Answer, Batch, NewEvent, Outcome, Target
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
 from signalpost.model.ledger import EventCounts
@@ -28,9 +31,10 @@ from signalpost.telemetry import Telemetry
 from tests.builders import DESTINATION, build_calls
 
 GOOD_TOKEN = "EMULATOR_TOKEN"
-Send = Callable[[Batch, Target], Awaitable[Outcome]]
+Send = Callable[[Batch, Target], Awaitable[Answer | Outcome]]
 
 QUICK = RetryPolicy(
+    probe_interval=timedelta(milliseconds=20),
     first_delay=timedelta(milliseconds=4),
     max_delay=timedelta(milliseconds=16),
     throttle_delay=timedelta(milliseconds=8),
@@ -38,12 +42,23 @@ QUICK = RetryPolicy(
 )
 """Delays that a test can wait for."""
 
-SLOW = RetryPolicy(*[timedelta(minutes=10)] * 4)
+_LONG = timedelta(minutes=10)
+SLOW = RetryPolicy(first_delay=_LONG, max_delay=_LONG, throttle_delay=_LONG, max_throttle_delay=_LONG)
 """Delays that no test lives to see the end of."""
 
 
 def read_clock() -> datetime:
     return datetime.now(UTC)
+
+
+class BenchClock(Clock):
+    """The machine's clocks, until a test sets the wall clock (`read_now`)."""
+
+    def __init__(self) -> None:
+        self.read_now: Callable[[], datetime] = read_clock
+
+    def now(self) -> datetime:
+        return self.read_now()
 
 
 class TroubledQueue(SqliteQueue):
@@ -101,7 +116,7 @@ class ListeningTelemetry(Telemetry):
 class Bench:
     """Put events, start workers, wait for what becomes of them. `sent`: every batch in the order of its sending."""
 
-    def __init__(self, folder: Path, emulator: RunningEmulator, send: Send) -> None:
+    def __init__(self, folder: Path, emulator: RunningEmulator, client: MetaClient) -> None:
         self.emulator = emulator
         self.store = emulator.store
         self.folder = folder
@@ -110,8 +125,10 @@ class Bench:
         self.use_token(GOOD_TOKEN)
         self.history = History()
         self.telemetry = ListeningTelemetry()
-        self.now = read_clock
-        self.send = send
+        self.clock = BenchClock()
+        self.clock_guard = ClockGuard()
+        self.client = client
+        self.send: Send = client.send
         self.sent: list[Batch] = []
         self.in_flight = 0
         self.most_in_flight = 0
@@ -146,11 +163,13 @@ class Bench:
         parts = DeliveryParts(
             queue=self.queue,
             send=self._send,
+            probe=self.client.probe,
             find_target=self.catalog.find_target,
             wait_for_change=self.catalog.wait_for_change,
             history=self.history,
             telemetry=self.telemetry,
-            now=self.now,
+            clock=self.clock,
+            clock_guard=self.clock_guard,
             jitter=lambda: jitter,
         )
         quick = {"linger": timedelta(0), "queue_trouble_delay": timedelta(milliseconds=5)}
@@ -195,21 +214,22 @@ class Bench:
     def stop_clock(self) -> None:
         """Let the worker's wall clock stand still, so that delays can be read exactly; it sleeps by another."""
         instant = read_clock()
-        self.now = lambda: instant
+        self.clock.read_now = lambda: instant
 
     def read_delays(self) -> list[float]:
         """The milliseconds by which each retry was put off, when the clock stands still."""
-        return [(when - self.now()) / timedelta(milliseconds=1) for when in self.queue.retried_at]
+        return [(when - self.clock.now()) / timedelta(milliseconds=1) for when in self.queue.retried_at]
 
     def read_metric(self, name: str, **labels: str) -> float | None:
         return self.telemetry.registry.get_sample_value(f"signalpost_{name}", {"destination": DESTINATION} | labels)
 
-    async def _send(self, batch: Batch, target: Target) -> Outcome:
+    async def _send(self, batch: Batch, target: Target) -> Answer:
         self.sent.append(batch)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            return await self.send(batch, target)
+            answer = await self.send(batch, target)
+            return answer if isinstance(answer, Answer) else Answer(answer)
         finally:
             self.in_flight -= 1
 

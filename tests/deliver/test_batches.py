@@ -20,7 +20,7 @@ def build_events(count: int, **fields: object) -> list[QueuedEvent]:
 
 
 def sizes(events: list[QueuedEvent], **limits: int) -> list[int]:
-    return [len(batch.events) for batch in group_into_batches(events, BatchLimits(**limits))]
+    return [len(batch.events) for batch in group_into_batches(events, BatchLimits(**limits), NOON)]
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,14 @@ def test_last_second(seconds_left, is_expired):
 
 def test_nothing_leased():
     """No events make no batches."""
-    assert group_into_batches([], BatchLimits()) == []
+    assert group_into_batches([], BatchLimits(), NOON) == []
 
 
 def test_datasets_are_never_mixed():
     """Each dataset has its own batches, and no event changes places within them."""
     first, second = build_events(3), build_events(2, dataset_id=OTHER_DATASET)
     mixed = [first[0], second[0], first[1], second[1], first[2]]
-    batches = group_into_batches(mixed, BatchLimits())
+    batches = group_into_batches(mixed, BatchLimits(), NOON)
     assert [batch.events for batch in batches] == [tuple(first), tuple(second)]
     assert [batch.dataset_id for batch in batches] == [first[0].dataset_id, OTHER_DATASET]
     assert {batch.destination_id for batch in batches} == {DESTINATION}
@@ -52,7 +52,7 @@ def test_datasets_are_never_mixed():
 def test_unclear_events_travel_among_themselves():
     """Events that are repeated because the last answer was unclear do not share a request with others."""
     unclear, fresh = build_events(2, last_outcome="unclear: Meta counted 1 of 2 events"), build_events(2)
-    batches = group_into_batches([unclear[0], fresh[0], unclear[1], fresh[1]], BatchLimits())
+    batches = group_into_batches([unclear[0], fresh[0], unclear[1], fresh[1]], BatchLimits(), NOON)
     assert [batch.events for batch in batches] == [tuple(unclear), tuple(fresh)]
 
 
@@ -101,7 +101,7 @@ def test_every_event_travels_once(drawn, max_events, max_bytes):
         build_queued_event(dataset_id=dataset, payload=b"x" * size, last_outcome="unclear" if is_unclear else "")
         for dataset, size, is_unclear in drawn
     ]
-    batches = group_into_batches(events, BatchLimits(max_events, max_bytes))
+    batches = group_into_batches(events, BatchLimits(max_events, max_bytes), NOON)
     assert sorted(event.id for batch in batches for event in batch.events) == sorted(event.id for event in events)
     for batch in batches:
         assert {event.dataset_id for event in batch.events} == {batch.dataset_id}

@@ -76,11 +76,14 @@ def test_whatever_went_before(outcome, alone, together, failures):
 )
 @pytest.mark.parametrize("count", [1, 500])
 def test_unavailable(count, failures, seconds):
-    """After a failure the longest wait is one second, doubling up to five minutes; the attempt is charged."""
-    outcome = Unavailable("no answer")
+    """After a failure the longest wait is one second, doubling up to five minutes; the attempt is charged.
+
+    From the fifth failure in a row on the shortest is 30 seconds: one probe in that time is all that Meta sees.
+    """
+    outcome, least = Unavailable("no answer"), 30 if failures >= 4 else 0
     assert run(outcome, count, failures) == RetryAt(in_seconds(seconds), "unavailable: no answer")
-    assert run(outcome, count, failures, jitter=0) == RetryAt(NOON, "unavailable: no answer")
-    assert run(outcome, count, failures, jitter=0.5).when == in_seconds(seconds / 2)
+    assert run(outcome, count, failures, jitter=0) == RetryAt(in_seconds(least), "unavailable: no answer")
+    assert run(outcome, count, failures, jitter=0.5).when == in_seconds(max(seconds / 2, least))
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(0, 120), (9, 300)])
@@ -138,7 +141,8 @@ def test_accepted_after_unclear():
 def test_backoff_bounds(failures, jitter):
     """Full jitter: never before now, never later than the longest delay."""
     wait = find_backoff(failures, jitter, POLICY)
-    assert timedelta(0) <= wait <= min(POLICY.max_delay, POLICY.first_delay * 2 ** min(failures, 30))
+    least = POLICY.probe_interval if failures >= 4 else timedelta(0)
+    assert least <= wait <= max(least, min(POLICY.max_delay, POLICY.first_delay * 2 ** min(failures, 30)))
 
 
 outcomes = (

@@ -27,7 +27,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         running_emulator(EmulatorSettings(port=0, seed=1)) as emulator,
         MetaClient(emulator.url, total_seconds=2) as client,
     ):
-        bench = Bench(tmp_path, emulator, client.send)
+        bench = Bench(tmp_path, emulator, client)
         yield bench
         await bench.close()
 
@@ -112,12 +112,57 @@ async def test_expired_event_is_never_sent(bench):
 
 
 async def test_only_expired_events(bench):
-    """A lease of nothing but expired events makes no request."""
+    """Of a lease of nothing but expired events Meta is asked for its clock alone, and no event is sent."""
     old = datetime.now(UTC) - timedelta(days=8)
     await bench.put(*build_events(3, happened_at=old))
     bench.start()
     await bench.until(lambda counts: counts.expired == 3)
-    assert bench.store.request_count == 0
+    assert [request.event_count for request in bench.store.requests] == [0]
+    assert bench.sent == []
+
+
+async def test_wrong_clock_expires_nothing(bench):
+    """A clock that is eight days ahead expires nothing: delivery pauses, and goes on when the clock is right again."""
+    bench.clock.read_now = lambda: datetime.now(UTC) + timedelta(days=8)
+    await bench.put(*build_events(3))
+    worker = bench.start()
+    await poll(lambda: bench.telemetry.told)
+    counts = await bench.until(lambda counts: counts.pending.leased == 0)
+    assert (counts.pending.total, counts.expired) == (3, 0)
+    assert bench.telemetry.told == ["paused: clock_skew"]
+    assert "ahead of Meta's" in worker.describe().pause.detail
+    bench.clock.read_now = lambda: datetime.now(UTC)
+    worker.resume()
+    await bench.until_delivered(3)
+
+
+async def test_clock_set_back_pauses_too(bench):
+    """A clock that is behind Meta's pauses delivery after the first answer, which is settled."""
+    bench.clock.read_now = lambda: datetime.now(UTC) - timedelta(minutes=6)
+    await bench.put(build_new_event())
+    bench.start()
+    await bench.until_delivered(1)
+    assert bench.telemetry.told == ["paused: clock_skew"]
+
+
+async def test_late_events_travel_alone(bench):
+    """Events in their last hour make a batch of their own."""
+    late = datetime.now(UTC) - timedelta(days=7) + timedelta(minutes=59)
+    await bench.put(*build_events(2), *build_events(2, "late", happened_at=late))
+    bench.start()
+    await bench.until_delivered(4)
+    assert [get_ids(batch.events) for batch in bench.sent] == [["event-0", "event-1"], ["late-0", "late-1"]]
+
+
+async def test_broken_event_never_shares_a_request(bench):
+    """An event that lacks what Meta demands becomes a dead letter without being sent."""
+    await bench.put(build_new_event("broken", payload=b'{"event_name":"Purchase"}'), *build_events(2))
+    bench.start()
+    counts = await bench.until(lambda counts: counts.pending.total == 0)
+    assert (counts.delivered, sum(counts.rejected.values())) == (2, 1)
+    (letter,) = await bench.queue.browse_dead_letters()
+    assert letter.reason == "unsendable_payload"
+    assert bench.store.request_count == 1
 
 
 async def test_one_dead_destination_slows_no_other(bench):
@@ -213,6 +258,59 @@ async def test_lease_lasts_as_long_as_the_search(bench):
     assert Counter(get_ids([event for batch in bench.sent for event in batch.events if len(batch.events) == 1])) == (
         Counter(f"event-{number}" for number in range(8))
     )
+
+
+@pytest.mark.parametrize("count", [32, 500])
+async def test_everything_refused(bench, count):
+    """When Meta refuses all of a batch the destination pauses within 39 requests; no event is given up."""
+    bench.emulator.arm(FaultPlan("contents_malformed"))
+    await bench.put(*build_events(count))
+    worker = bench.start()
+    await poll(lambda: bench.telemetry.told)
+    counts = await bench.until(lambda counts: counts.pending.leased == 0)
+    assert (counts.pending.ready, counts.rejected) == (count, {})
+    assert bench.store.request_count <= 39
+    assert bench.telemetry.told == ["paused: systemic_rejection"]
+    state = worker.describe()
+    assert (state.pause.reason, state.pause.next_probe_at, state.suspects) == ("systemic_rejection", None, count)
+    bench.emulator.state.faults.disarm_all()
+    worker.resume()
+    await bench.until_delivered(count)
+    assert bench.store.ledger.totals.repeats == 0
+
+
+async def test_refusals_one_like_the_other(bench):
+    """After 20 dead letters in a row with one code the destination pauses, and the next events wait."""
+    bench.emulator.arm(FaultPlan("contents_malformed"))
+    await bench.put(*build_events(25))
+    bench.start(max_events=1, batches_in_flight=1)
+    await poll(lambda: bench.telemetry.told)
+    counts = await bench.until(lambda counts: counts.pending.leased == 0)
+    assert (counts.rejected, counts.pending.ready) == ({"400/100/2804008": 20}, 5)
+    assert bench.telemetry.told == ["paused: systemic_rejection"]
+
+
+async def test_unknown_code(bench):
+    """A code that nobody knows to be about data pauses at the third event in a row, which is kept."""
+    bench.emulator.arm(FaultPlan("unknown_code_400"))
+    await bench.put(*build_events(5))
+    bench.start(max_events=1, batches_in_flight=1)
+    await poll(lambda: bench.telemetry.told)
+    counts = await bench.until(lambda counts: counts.pending.leased == 0)
+    assert (sum(counts.rejected.values()), counts.pending.ready) == (2, 3)
+    assert bench.telemetry.told == ["paused: unknown_error"]
+
+
+async def test_interrupted_search_goes_on(bench):
+    """A search that trouble has interrupted goes on with its parts: it does not begin again with the whole batch."""
+    bench.emulator.arm(FaultPlan("service_unavailable", skip=3, times=1))
+    bench.emulator.arm(poison("event-7"))
+    await bench.put(*build_events(64))
+    bench.start()
+    counts = await bench.until(lambda counts: counts.pending.total == 0)
+    assert (counts.delivered, counts.rejected) == (63, {"400/100/2804008": 1})
+    assert [len(batch.events) for batch in bench.sent].count(64) == 1
+    assert bench.store.request_count <= 1 + 2 * 6 + 1
 
 
 # --- trouble that passes ---

@@ -70,7 +70,7 @@ def answer_with(head: str, body: bytes = b"", seen: list[str] | None = None) -> 
 
 async def send_to(url: str, *, total_seconds: float = 5) -> Outcome:
     async with MetaClient(url, total_seconds=total_seconds) as client:
-        return await client.send(build_batch(), build_target())
+        return (await client.send(build_batch(), build_target())).outcome
 
 
 def free_port() -> int:
@@ -84,7 +84,7 @@ def free_port() -> int:
 
 async def test_success(emulator, client):
     """A batch arrives whole, in one request to the dataset of its target, and its trace id comes back."""
-    outcome = await client.send(build_batch(3), build_target())
+    outcome = (await client.send(build_batch(3), build_target())).outcome
     (request,) = emulator.store.requests
     assert outcome == Accepted(request.fbtrace_id)
     assert (request.method, request.path) == ("POST", f"/v26.0/{DATASET}/events")
@@ -102,7 +102,7 @@ async def test_token_is_in_the_header_only():
     seen: list[str] = []
     head = "HTTP/1.1 200 OK\nContent-Length: 21"
     async with raw_server(answer_with(head, b'{"events_received":1}', seen)) as url, MetaClient(url) as client:
-        assert await client.send(build_batch(), build_target("PLANTED_TOKEN")) == Accepted()
+        assert (await client.send(build_batch(), build_target("PLANTED_TOKEN"))).outcome == Accepted()
     (request,) = seen
     assert request.count("PLANTED_TOKEN") == 1
     assert "\r\nAuthorization: Bearer PLANTED_TOKEN\r\n" in request
@@ -116,14 +116,14 @@ async def test_an_answer_that_repeats_the_token():
     body = b'{"error": {"code": 190, "message": "%s"}}' % said.encode()
     head = f"HTTP/1.1 401 Unauthorized\nContent-Length: {len(body)}"
     async with raw_server(answer_with(head, body)) as url, MetaClient(url) as client:
-        outcome = await client.send(build_batch(), build_target("token-of-nobody-else"))
+        outcome = (await client.send(build_batch(), build_target("token-of-nobody-else"))).outcome
     assert outcome == Unauthorized("token", "190 Malformed access token ***, asked by ***")
 
 
 @pytest.mark.parametrize("token", ["two\nlines", "null\0byte", "naïve", "tab\t"])
 async def test_token_that_no_header_can_hold(emulator, client, token):
     """A token with a character that no token has is called the token's fault, and is not sent."""
-    outcome = await client.send(build_batch(), build_target(token))
+    outcome = (await client.send(build_batch(), build_target(token))).outcome
     assert isinstance(outcome, Unauthorized)
     assert outcome.reason == "token"
     assert token not in outcome.detail
@@ -135,7 +135,7 @@ async def test_environment_proxies_are_not_used(client, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     monkeypatch.delenv("no_proxy", raising=False)
-    assert isinstance(await client.send(build_batch(), build_target()), Accepted)
+    assert isinstance((await client.send(build_batch(), build_target())).outcome, Accepted)
 
 
 async def test_repeat_has_identical_bytes(emulator, client):
@@ -177,7 +177,7 @@ async def test_use_outside_of_its_block():
 async def test_refusals(emulator, client, fault, kind):
     """Meta's refusals come back as outcomes, headers included."""
     emulator.arm(FaultPlan(fault))
-    outcome = await client.send(build_batch(), build_target())
+    outcome = (await client.send(build_batch(), build_target())).outcome
     assert isinstance(outcome, kind)
     if isinstance(outcome, Throttled):
         assert outcome.wait_seconds == 19 * 60
@@ -187,8 +187,8 @@ async def test_refusals(emulator, client, fault, kind):
 async def test_damaged_answers(emulator, client, fault):
     """A connection that is reset and an answer that is damaged are no answer; the next request goes through."""
     emulator.arm(FaultPlan(fault, times=1))
-    assert isinstance(await client.send(build_batch(), build_target()), Unavailable)
-    assert isinstance(await client.send(build_batch(), build_target()), Accepted)
+    assert isinstance((await client.send(build_batch(), build_target())).outcome, Unavailable)
+    assert isinstance((await client.send(build_batch(), build_target())).outcome, Accepted)
 
 
 @pytest.mark.parametrize("plan", [FaultPlan("blackhole"), FaultPlan("drip"), FaultPlan("late_answer")])

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from signalpost.meta.headers import find_wait_seconds
 from signalpost.meta.response import GRAPH_ERRORS, classify
-from signalpost.meta.wait import find_wait_seconds
 from signalpost.model.delivery import Accepted, Outcome, Rejected, Throttled, Unauthorized, Unavailable, Unclear
 
 ROWS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "vectors" / "graph_errors.json").read_bytes())
@@ -213,8 +213,8 @@ def test_permission_codes(code):
 
 @pytest.mark.parametrize("code", [199, 300, 79999, 80015])
 def test_codes_beside_the_ranges(code):
-    """A code just outside of a range is an objection to the data."""
-    assert classify_error(code=code) == Rejected(str(code), str(code))
+    """A code just outside of a range is an objection to the data, though of a kind that nobody knows."""
+    assert classify_error(code=code) == Rejected(str(code), str(code), is_known=False)
 
 
 def test_rejection_tells_why():

@@ -124,7 +124,8 @@ class DeliverySection(_Section):
 
     max_batch_events: int = Field(500, ge=1, le=1000, description="Events in one request; Meta takes at most 1,000.")
     max_batch_bytes: int = Field(1 << 20, ge=1 << 10, description="JSON bytes of the events in one request.")
-    batches_in_flight: int = Field(2, ge=1, le=16, description="Requests under way at once for one destination.")
+    batches_in_flight: int = Field(2, ge=1, le=4, description="Requests under way at once for one destination.")
+    rate_limit: float = Field(0, ge=0, description="Events a second at most for one destination; 0 is no limit.")
     linger_seconds: float = Field(1.0, ge=0, le=60, description="How long to wait for a batch to fill up.")
 
 

@@ -3,13 +3,12 @@
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from signalpost.console.access import anyone
 from signalpost.console.parts import Parts
 
-router = APIRouter(tags=["health"], dependencies=[Depends(anyone)])
+router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz", summary="The event loop answers and the queue can be written to")

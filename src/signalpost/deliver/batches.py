@@ -1,6 +1,6 @@
 """How leased events become requests: never two datasets in one, never more than Meta takes. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,9 @@ from signalpost.model.ids import DatasetId
 
 META_MAX_EVENTS = 1_000
 """Source: Meta, "Using the API": up to 1,000 events in `data`; with more, the whole request is refused."""
+
+LATE_SECONDS = 3_600
+"""So long before its age limit an event is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +30,26 @@ def split_expired(events: Sequence[QueuedEvent], now: datetime) -> tuple[list[Qu
     return fresh, expired
 
 
-def group_into_batches(events: Iterable[QueuedEvent], limits: BatchLimits) -> list[Batch]:
+def group_into_batches(
+    events: Iterable[QueuedEvent],
+    limits: BatchLimits,
+    now: datetime,
+    find_part: Callable[[int], int] = lambda _event_id: 0,
+) -> list[Batch]:
     """Batches of one dataset each, within the limits; the events are of one destination, as a lease is.
 
-    Events whose last answer was unclear travel among themselves: fresh ones beside them would keep it unclear for ever.
+    Three kinds travel among themselves: events whose last answer was unclear, since fresh ones beside them would keep
+    it unclear for ever; events in their last hour, since one that is too old has its whole request refused; and the
+    parts of a refused request, which `find_part` numbers (`bisection.Suspects`).
     """
-    alike: dict[tuple[DatasetId, bool], list[QueuedEvent]] = {}
+    late_from = int(now.timestamp()) + LATE_SECONDS
+    alike: dict[tuple[DatasetId, bool, bool, int], list[QueuedEvent]] = {}
     for event in events:
-        alike.setdefault((event.dataset_id, event.is_unclear), []).append(event)
+        kind = event.dataset_id, event.is_unclear, event.expires_at < late_from, find_part(event.id)
+        alike.setdefault(kind, []).append(event)
     return [
-        Batch(part[0].destination_id, dataset_id, tuple(part))
-        for (dataset_id, _), same in alike.items()
+        Batch(part[0].destination_id, part[0].dataset_id, tuple(part))
+        for same in alike.values()
         for part in _cut(same, limits)
     ]
 

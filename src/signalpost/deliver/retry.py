@@ -30,11 +30,14 @@ RECEIPT_MISMATCH = "receipt_mismatch"
 class RetryPolicy:
     """How long to wait: after failures a random part of a delay that doubles; when throttled, what Meta names.
 
-    throttle_delay: when Meta names none; it doubles too.
+    After `opens_after` failures in a row (the breaker) at least `probe_interval`. throttle_delay: when Meta names none;
+    it doubles too.
     """
 
     first_delay: timedelta = timedelta(seconds=1)
     max_delay: timedelta = timedelta(seconds=300)
+    opens_after: int = 5
+    probe_interval: timedelta = timedelta(seconds=30)
     throttle_delay: timedelta = timedelta(seconds=60)
     max_throttle_delay: timedelta = timedelta(minutes=15)
 
@@ -59,9 +62,10 @@ class Split(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """The single event can't be delivered."""
+    """The single event can't be delivered. is_known: whether such refusals are known to be about data."""
 
     reason: DeadReason
+    is_known: bool = True
 
 
 class Expire(msgspec.Struct, frozen=True):
@@ -102,19 +106,23 @@ def decide(
             return RetryAt(now + wait, f"throttled: {detail}", charge=False)
         case Unauthorized(reason, detail):
             return PauseDestination(reason, detail)
-        case Rejected(code, detail, fbtrace_id):
+        case Rejected(code, detail, fbtrace_id, is_known):
             if len(batch.events) > 1:
                 return Split()
             if code == TOO_OLD:
                 return Expire()
-            return DeadLetter(DeadReason("400", code, detail, fbtrace_id))
+            return DeadLetter(DeadReason("400", code, detail, fbtrace_id), is_known)
         case unreachable:
             assert_never(unreachable)
 
 
 def find_backoff(failures: int, jitter: float, policy: RetryPolicy) -> timedelta:
-    """Full jitter: anywhere between nothing and a delay that doubles with each failure up to the longest."""
-    return jitter * _double(policy.first_delay, failures, policy.max_delay)
+    """Full jitter: anywhere between nothing and a delay that doubles with each failure up to the longest.
+
+    failures: those in a row before this one. Once the breaker is open Meta is tried every 30 seconds at most.
+    """
+    delay = jitter * _double(policy.first_delay, failures, policy.max_delay)
+    return max(delay, policy.probe_interval) if failures + 1 >= policy.opens_after else delay
 
 
 def find_throttle_delay(failures: int, policy: RetryPolicy) -> timedelta:

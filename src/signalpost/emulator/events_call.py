@@ -4,6 +4,7 @@ Deciding and answering are separate steps, because a fault may come between them
 """
 
 import zlib
+from email.utils import formatdate
 from urllib.parse import urlencode
 
 from starlette.requests import ClientDisconnect, Request
@@ -108,7 +109,13 @@ class EventsCall:
         logged.rule, logged.confidence, logged.fbtrace_id = answer.rule, answer.confidence, answer.fbtrace_id
         if answer.rule == "accepted" and (is_lost or self._transport.is_closing()):
             self.emulator.store.ledger.lose(self.dataset_id, self.events.events)
-        headers = {**answer.headers, "X-Emulator-Rule": answer.rule, "X-Emulator-Confidence": answer.confidence}
+        date = formatdate(self.emulator.clock.now(), usegmt=True)
+        headers = {
+            **answer.headers,
+            "Date": date,
+            "X-Emulator-Rule": answer.rule,
+            "X-Emulator-Confidence": answer.confidence,
+        }
         return Response(answer.body, answer.status, headers)
 
     def note_fault(self, fault: Fault) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from signalpost.meta.wait import find_wait_seconds
+from signalpost.meta.headers import find_wait_seconds
 from signalpost.model.delivery import (
     Accepted,
     Outcome,
@@ -84,6 +84,8 @@ GRAPH_ERRORS: Mapping[int | tuple[int, int], Treatment] = {
 
 _PERMISSION_CODES = range(200, 300)
 _BUSINESS_USE_CASE_LIMITS = range(80000, 80015)
+_DATA_CODES = frozenset({100, 105, 1815356})
+"""Invalid parameter, too many parameters, and the same of the older offline edge; other codes say nothing of data."""
 
 _decoder = msgspec.json.Decoder(_Answer)
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,15}")
@@ -101,9 +103,17 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, events_sent: 
         case "retry":
             return Unavailable(error.detail, find_wait_seconds(headers))
         case None:
-            return Rejected(error.label, error.detail, error.fbtrace_id)
+            return Rejected(error.label, error.detail, error.fbtrace_id, error.code in _DATA_CODES)
         case reason:
             return Unauthorized(reason, error.detail, error.fbtrace_id)
+
+
+def classify_probe(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
+    """The same for an empty request: that `data` must not be empty is what a good token and dataset are told."""
+    outcome = classify(status, headers, body, 0)
+    if isinstance(outcome, Rejected) and outcome.code == "100":
+        return Accepted(outcome.fbtrace_id)
+    return outcome
 
 
 def _classify_without_error(

@@ -113,6 +113,7 @@ class Target(msgspec.Struct, frozen=True):
     dataset_id: DatasetId
     access_token: SecretStr
     api_version: str
+    app_secret: SecretStr | None = None
     test_event_code: str | None = None
     upload_tag: str | None = None
 
@@ -144,7 +145,9 @@ class Unavailable(msgspec.Struct, frozen=True):
     wait_seconds: float | None = None
 
 
-PauseReason = Literal["token", "permission", "dataset", "api_version", "blocked", "unknown_error"]
+PauseReason = Literal[
+    "token", "permission", "dataset", "api_version", "blocked", "clock_skew", "systemic_rejection", "unknown_error"
+]
 
 
 class Unauthorized(msgspec.Struct, frozen=True):
@@ -156,14 +159,30 @@ class Unauthorized(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """Meta refuses the request because of its data. code: Meta's code/subcode, or "too_large" or "unknown"."""
+    """Meta refuses the request because of its data. code: Meta's code/subcode, or "too_large".
+
+    is_known: False for a code that no document or report calls a fault of the data.
+    """
 
     code: str
     detail: str
     fbtrace_id: str | None = None
+    is_known: bool = True
 
 
 Outcome = Accepted | Unclear | Throttled | Unavailable | Unauthorized | Rejected
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back from one request: the outcome, and what its headers say besides.
+
+    usage: the highest share of a rate limit that is used up, 1.0 being all of it. answered_at: Meta's own clock.
+    """
+
+    outcome: Outcome
+    usage: float | None = None
+    wait_seconds: float | None = None
+    answered_at: datetime | None = None
 
 
 class DeadReason(msgspec.Struct, frozen=True):

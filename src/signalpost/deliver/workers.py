@@ -1,0 +1,44 @@
+"""All workers of the process: what the service starts and stops, and what console, doctor and metrics ask."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from signalpost.deliver.parts import DeliveryParts, WorkerSettings
+from signalpost.deliver.worker import Worker
+from signalpost.model.destination_state import DestinationState
+from signalpost.model.ids import DestinationId
+
+
+class Workers:
+    """One worker for each destination, found by its id."""
+
+    def __init__(self, parts: DeliveryParts, settings: WorkerSettings) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._workers: dict[DestinationId, Worker] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self, destination_ids: Iterable[DestinationId]) -> None:
+        """Serve these destinations too, in so far as they are not served yet."""
+        for destination_id in destination_ids:
+            if destination_id not in self._workers:
+                worker = Worker(destination_id, self._parts, self._settings)
+                self._workers[destination_id] = worker
+                self._running.add(asyncio.create_task(worker.run()))
+
+    async def stop(self) -> None:
+        """Return when every send in flight has been settled."""
+        for worker in self._workers.values():
+            worker.stop()
+        await asyncio.gather(*self._running)
+
+    def states(self) -> Sequence[DestinationState]:
+        """How delivery to each destination stands at this moment."""
+        return [worker.describe() for worker in self._workers.values()]
+
+    def resume(self, destination_id: DestinationId) -> bool:
+        """Try a destination again at once, whatever holds it back. False when it is not known."""
+        worker = self._workers.get(destination_id)
+        if worker is not None:
+            worker.resume()
+        return worker is not None
