@@ -1,11 +1,14 @@
 """The client of the tracking API: it waits as it is told, and gives up with a sentence."""
 
+import asyncio
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
 
 from signalpost.tracking_client import BatchTooLarge, SendFailed, TrackingClient
+from tests.acceptance.commands import read_error, run
 from tests.ingest.gateway import KEY
 
 TAKEN = {"success": True, "accepted": 1, "duplicates": 0, "rejected": []}
@@ -95,3 +98,22 @@ async def test_what_can_never_succeed(answer, message):
     async with server(answer) as url:
         with pytest.raises(SendFailed, match=message):
             await post(url, [])
+
+
+async def test_an_import_that_breaks_off_says_how_to_go_on(tmp_path):
+    """How many rows are done, and that the same command goes on; the second run sends only the others."""
+    now = datetime.now(UTC)
+    rows = [f"a{number}@example.com,{now:%Y-%m-%d},5" for number in range(1500)]
+    (tmp_path / "sales.csv").write_text("\n".join(["email,date,total", *rows]) + "\n")
+    taken = [(200, {**TAKEN, "accepted": count}, {}) for count in (1000, 500)]
+    refused = (401, {"message": "the write key is not known here"}, {})
+    arguments = ["import", "sales.csv", "--yes", "--write-key", KEY, "--url"]
+    async with server(taken[0], refused, taken[1]) as url:
+        broken_off = await asyncio.to_thread(run, *arguments, url, folder=tmp_path)
+        complete = await asyncio.to_thread(run, *arguments, url, folder=tmp_path)
+    assert broken_off.returncode == 1
+    message = read_error(broken_off)
+    assert "the write key is not known here; 1,000 rows are done: run the same command again" in message
+    assert complete.returncode == 0
+    assert "1,500 rows: 1,500 accepted." in complete.stdout.decode()
+    assert "Going on with row 1,002" in complete.stderr.decode()

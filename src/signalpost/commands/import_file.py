@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 2
 _PATIENCE_SECONDS = 300.0
+_GO_ON = "run the same command again, and it goes on where it was"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,10 @@ def import_file(
     is_asked = not (yes or as_json or columns)
     if is_asked and not _confirm(look, url):
         raise typer.Exit(EXIT_FAILED)
-    refused = run(_import(look, file, write_key, url, progress, rejects, again=again, as_json=as_json))
+    try:
+        refused = run(_import(look, file, write_key, url, progress, rejects, again=again, as_json=as_json))
+    except KeyboardInterrupt:
+        fail(f"interrupted; {_GO_ON}", EXIT_FAILED)
     raise typer.Exit(EXIT_FAILED if refused else 0)
 
 
@@ -284,7 +288,7 @@ async def _import(
     from signalpost.file_import.progress import begin_origin, describe_source
     from signalpost.file_import.rejects import RejectsFile
     from signalpost.file_import.sending import send_rows
-    from signalpost.tracking_client import TrackingClient
+    from signalpost.tracking_client import SendFailed, TrackingClient
 
     base = Path("standard-input" if file == "-" else file)
     path = progress_file or base.with_name(f"{base.name}.import-{describe_source(write_key)[:8]}")
@@ -304,12 +308,17 @@ async def _import(
             def tell_wait(seconds: int, why: str) -> None:
                 bar.update(task, description=f"{why}; waiting {seconds} s")
 
-            async with TrackingClient(url, write_key, _PATIENCE_SECONDS, tell_wait) as client:
-                async for now_done, refused_rows in send_rows(look.rows, look.builder, client, progress, rejects):
-                    position = now_done
-                    bar.update(task, completed=position.rows, description="Importing")
-                    for number, _, refusal in refused_rows:
-                        refused.setdefault(refusal.code, Occurrence(refusal.sentence)).add(number)
+            try:
+                async with TrackingClient(url, write_key, _PATIENCE_SECONDS, tell_wait) as client:
+                    async for now_done, refused_rows in send_rows(look.rows, look.builder, client, progress, rejects):
+                        position = now_done
+                        bar.update(task, completed=position.rows, description="Importing")
+                        for number, _, refusal in refused_rows:
+                            refused.setdefault(refusal.code, Occurrence(refusal.sentence)).add(number)
+            except SendFailed as error:
+                if not position.rows:
+                    raise
+                raise SendFailed(f"{error}; {position.rows:,} rows are done: {_GO_ON}") from None
         _show_end(progress.position, refused, rejects_path, as_json=as_json)
         return progress.position.refused
 
