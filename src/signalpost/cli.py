@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from signalpost.commands.backup import backup
 from signalpost.commands.dead_letters import dead_letters
 from signalpost.commands.demo import demo
 from signalpost.commands.emulator import emulator
@@ -26,6 +27,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(serve)
+app.command()(backup)
 app.command()(demo)
 app.command()(emulator)
 app.command("map")(map_calls)
