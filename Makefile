@@ -6,7 +6,7 @@ BIN = .venv/bin
 export PYTHON UPGRADE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutate bench format reference requirements changelog clean browser sdk-clients
+.PHONY: assets help demo test check mutate bench format reference requirements changelog clean browser sdk-clients
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ reference: .venv/.dev ## write docs/reference again from the code
 
 requirements: sdk-clients ## compile the pinned requirements again (UPGRADE=1 takes the newest)
 	@sh scripts/compile-requirements.sh
+
+assets: .venv/.dev ## fetch the console's scripts and fonts again, at the versions that scripts/vendor_assets.py names
+	@$(BIN)/python -m scripts.vendor_assets
 
 changelog: .venv/.demo ## turn the fragments of changelog.d into a section of CHANGELOG.md (VERSION=0.2.0)
 	@$(BIN)/python scripts/assemble_changelog.py $(VERSION)

@@ -64,13 +64,15 @@ async def test_the_console_port_tells_what_runs(config: Config) -> None:
 async def test_the_console_port_has_no_tracking_routes_and_the_reverse(config: Config) -> None:
     """No route but health is on both ports."""
     async with running_service(config) as service, aiohttp.ClientSession() as session:
-        async with session.post(f"{service.console_url}/v1/track", data=b"{}") as response:
+        async with session.post(
+            f"{service.console_url}/v1/track", data=b"{}", headers={"Origin": service.console_url}
+        ) as response:
             assert response.status == 404
         for path in ("/metrics", "/api/ledger", "/openapi.json"):
             async with session.get(f"{service.tracking_url}{path}") as response:
                 assert response.status == 404
             async with session.get(f"{service.console_url}{path}") as response:
-                assert response.status == (401 if path == "/api/ledger" else 200)
+                assert response.status == (200 if path == "/metrics" else 401)
 
 
 async def test_a_changed_file_takes_effect_without_a_restart(config: Config, tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ the queue. So nothing is accepted that can't be stored, and nothing stored is le
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
 
 from signalpost.bounded_http import ConnectionLimits, OpenConnections, allow_open_files
 from signalpost.build_info import read_build_info
@@ -22,6 +25,10 @@ from signalpost.config.sections import Config
 from signalpost.console.access import Access
 from signalpost.console.app import build_console_app
 from signalpost.console.parts import ConsoleParts
+from signalpost.console.passwords import Passwords
+from signalpost.console.people import People
+from signalpost.console.setup_token import SetupToken
+from signalpost.console.sign_in_limits import SignInLimits
 from signalpost.control_token import new_control_token, write_control_token
 from signalpost.data_folder import DataFolder
 from signalpost.deliver.batches import BatchLimits
@@ -31,6 +38,7 @@ from signalpost.deliver.workers import Workers
 from signalpost.history.calls import History
 from signalpost.ingest.decode import Limits
 from signalpost.ingest.intake import Intake
+from signalpost.ingest.message_ids import new_message_id
 from signalpost.ingest.openapi import build_openapi
 from signalpost.ingest.routes import TrackingApi, TrackingParts, TrackingSettings
 from signalpost.listener import Listener, bind
@@ -96,6 +104,9 @@ class Service:
         )
         self.tracking_url = ""
         self.console_url = ""
+        self.setup_url = ""
+        self.console_app: FastAPI
+        self.store = store
         self.workers = workers
 
     def reload(self, config: Config, folder: Path) -> None:
@@ -156,23 +167,14 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
         stack.callback(pruning.cancel)
 
         control_token = new_control_token()
-        parts = ConsoleParts(
-            read_build_info(),
-            queue,
-            catalog,
-            telemetry,
-            Access(control_token),
-            readiness.find_unreadiness,
-            history,
-            build_openapi(read_build_info().version),
-            data_folder.path,
-        )
-        console = Listener(build_console_app(parts), console_socket)
+        intake = Intake(queue, history, telemetry)
+        parts = _build_console_parts(config, service, store, intake, telemetry, readiness, control_token)
+        service.console_app = build_console_app(parts)
+        console = Listener(service.console_app, console_socket)
         await console.start()
         stack.push_async_callback(console.stop)
         stack.callback(history.close)  # who watches calls would hold up the stop
         write_control_token(data_folder.path, control_token, console.url)
-        intake = Intake(queue, history, telemetry)
         tracking_parts = TrackingParts(
             catalog, intake, history, telemetry, readiness.find_unreadiness, _build_tracking_settings(config)
         )
@@ -183,12 +185,61 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
         tracking = Listener(api, tracking_socket, open_connections)
         await tracking.start()
         stack.push_async_callback(tracking.stop)
-        service.tracking_url, service.console_url = tracking.url, console.url
+        service.tracking_url = config.server.public_url or tracking.url
+        service.console_url = console.url
+        if parts.people.is_empty:
+            service.setup_url = (
+                f"{config.server.console_public_url or console.url}/setup?token={parts.setup_token.text}"
+            )
         try:
             yield service
         finally:
             readiness.is_draining = True
 
+
+def _build_console_parts(
+    config: Config,
+    service: Service,
+    store: SettingsStore,
+    intake: Intake,
+    telemetry: Telemetry,
+    readiness: Readiness,
+    control_token: str,
+) -> ConsoleParts:
+    async def send_call(write_key: str, call: Mapping[str, object]) -> bool:
+        source = service.catalog.find_source(write_key)
+        if source is None:
+            return False
+        request = RequestContext(received_at=_now(), new_message_id=new_message_id, call_type=None)
+        return (await intake.accept([call], source, request)).accepted == 1
+
+    server = config.server
+    public = urlsplit(server.console_public_url).hostname or ""
+    return ConsoleParts(
+        build=read_build_info(),
+        queue=service.queue,
+        catalog=service.catalog,
+        telemetry=telemetry,
+        access=Access(control_token, store, _now),
+        find_unreadiness=readiness.find_unreadiness,
+        workspace=service.workspace,
+        store=store,
+        people=People(store, Passwords(), _now),
+        history=service.history,
+        setup_token=SetupToken(_now()),
+        sign_in_limits=SignInLimits(),
+        now=_now,
+        send_call=send_call,
+        tracking_openapi=build_openapi(read_build_info().version),
+        data_folder=server.data_dir,
+        find_tracking_url=lambda: service.tracking_url,
+        host_names=(public, "" if server.console_host in _ANY_ADDRESS else server.console_host),
+        allow_http=server.console_allow_http,
+        trusted_proxies=server.trusted_proxies,
+    )
+
+
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - to be told apart
 
 _WARM_UP_CALL = {
     "event": "Order Completed",

@@ -42,17 +42,21 @@ async def _serve(settings: Config, file: Path | None, *, as_json: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service, file, folder)
         if as_json:
             addresses = {"tracking_url": service.tracking_url, "console_url": service.console_url}
-            print_json({"event": "ready", **addresses, "data_dir": str(settings.server.data_dir.absolute())})
+            setup = {"setup_url": service.setup_url} if service.setup_url else {}
+            print_json({"event": "ready", **addresses, **setup, "data_dir": str(settings.server.data_dir.absolute())})
         else:
             out.print(f"[bold]Signalpost {importlib.metadata.version('signalpost')}[/bold]")
             out.print(f"  tracking API  {service.tracking_url}")
-            out.print(f"  control API   {service.console_url}")
+            out.print(f"  console       {service.console_url}")
             for source in service.catalog.sources:
                 names = ", ".join(destination.name for destination in source.destinations) or "no destination"
                 out.print(f"  {escape(source.name)} → {escape(names)}")
-            if not service.catalog.sources:
+            if service.setup_url:
+                out.print("  [bold]First run[/bold]: create your account within the hour, at")
+                out.print(f"  {escape(service.setup_url)}", soft_wrap=True)
+            elif not service.catalog.sources:
                 out.print(
-                    "  [yellow]No source is configured, so every call is refused.[/yellow] See docs/configuration.md."
+                    "  [yellow]There is no source yet, so every call is refused.[/yellow] Make one in the console."
                 )
         await stop.wait()
         if not as_json:

@@ -3,12 +3,13 @@
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
+from signalpost.console.access import anyone
 from signalpost.console.parts import Parts
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], dependencies=[Depends(anyone)])
 
 
 @router.get("/healthz", summary="The event loop answers and the queue can be written to")

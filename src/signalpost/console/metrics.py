@@ -4,11 +4,11 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from signalpost.console.access import require_viewer_or_loopback
+from signalpost.console.access import viewer_or_loopback
 from signalpost.console.gauges import Gauges
 from signalpost.console.parts import Parts
 
-router = APIRouter(tags=["metrics"], dependencies=[Depends(require_viewer_or_loopback)])
+router = APIRouter(tags=["metrics"], dependencies=[Depends(viewer_or_loopback)])
 
 
 @router.get("/metrics", summary="Metrics in Prometheus' text format", response_class=Response)

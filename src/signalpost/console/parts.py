@@ -1,7 +1,8 @@
 """What the console and the control API look at and act through."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,15 +11,24 @@ from fastapi import Depends, Request
 from signalpost.build_info import BuildInfo
 from signalpost.catalog import Catalog
 from signalpost.console.access import Access
+from signalpost.console.people import People
+from signalpost.console.setup_token import SetupToken
+from signalpost.console.sign_in_limits import SignInLimits
 from signalpost.history.calls import History
 from signalpost.queue.interface import Queue
+from signalpost.store.database import SettingsStore
 from signalpost.telemetry import Telemetry
+from signalpost.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class ConsoleParts:
-    """The running gateway as the console sees it. find_unreadiness: why calls are not taken now, or None.
+    """The running gateway as the console sees it.
 
+    find_unreadiness: why calls are not taken now, or None. find_tracking_url: where senders reach the tracking API.
+    send_call: takes a write key and a call as the tracking API would; whether it was accepted.
+    host_names: those under which browsers reach the console, besides the loopback ones. allow_http: whether people may
+    sign in over plain HTTP from other machines. trusted_proxies: whose X-Forwarded-For and X-Forwarded-Proto count.
     tracking_openapi: the description of the tracking API, which shows it on this port.
     """
 
@@ -28,9 +38,20 @@ class ConsoleParts:
     telemetry: Telemetry
     access: Access
     find_unreadiness: Callable[[], str | None]
+    workspace: Workspace
+    store: SettingsStore
+    people: People
     history: History
+    setup_token: SetupToken
+    sign_in_limits: SignInLimits
+    now: Callable[[], datetime]
+    send_call: Callable[[str, Mapping[str, object]], Awaitable[bool]]
     tracking_openapi: Mapping[str, Any]
     data_folder: Path
+    find_tracking_url: Callable[[], str]
+    host_names: Sequence[str] = ()
+    allow_http: bool = False
+    trusted_proxies: Sequence[str] = ()
 
 
 def _find_parts(request: Request) -> ConsoleParts:

@@ -1,5 +1,13 @@
 """The control API: one file for each resource, each route with the role it asks for."""
 
-from signalpost.console.api import calls, dead_letters, ledger
+from signalpost.console.api import audit, calls, dead_letters, destinations, ledger, sources, users
 
-ROUTERS = (calls.router, dead_letters.router, ledger.router)
+ROUTERS = (
+    calls.router,
+    dead_letters.router,
+    ledger.router,
+    sources.router,
+    destinations.router,
+    users.router,
+    audit.router,
+)

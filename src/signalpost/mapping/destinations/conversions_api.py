@@ -96,17 +96,24 @@ class ConversionsApiSettings(DestinationSettings):
     """The settings of a Conversions API destination."""
 
     pixel_id: DatasetIdText = setting(
-        label="Pixel ID", help="The pixel or dataset that receives the events, as Events Manager shows it.", default=""
+        label="Pixel ID",
+        help="The pixel or dataset that receives the events, as Events Manager shows it.",
+        default="",
+        is_basic=True,
     )
     standard_events: Mapping[str, Annotated[str, AfterValidator(_check_standard_name)]] = setting(
         label="Map Your Events to Standard FB Events",
         help="Your event's name -> Meta's standard event. Beats the built-in table.",
         default={},
+        is_basic=True,
+        columns=("Your event", "Meta's standard event"),
+        value_choices=STANDARD_EVENTS,
     )
     content_types: Mapping[str, str] = setting(
         label="Map Categories to FB Content Types",
         help="A product category -> the content_type to send for it, such as vehicle.",
         default={},
+        columns=("Product category", "content_type"),
     )
     external_id_field: str | None = setting(
         label="Alternative External ID Field",

@@ -44,9 +44,21 @@ ValueField = Literal["price", "value"]
 PersonalDataRule = Literal["drop", "hash", "send"]
 
 
-def setting(*, label: str, help: str, default: Any = ...) -> Any:  # noqa: A002 - read as a declaration
-    """Declare a setting with the label that people know from Segment and the help that console and docs show."""
-    return Field(default, title=label, description=help)
+def setting(
+    *,
+    label: str,
+    help: str,  # noqa: A002 - read as a declaration
+    default: Any = ...,
+    is_basic: bool = False,
+    columns: tuple[str, str] = ("Name", "Value"),
+    value_choices: Sequence[str] = (),
+) -> Any:
+    """Declare a setting with the label that people know from Segment and the help that console and docs show.
+
+    is_basic: a form shows it first. columns, value_choices: of a table of names and values.
+    """
+    shown: dict[str, Any] = {"is_basic": is_basic, "columns": list(columns), "value_choices": list(value_choices)}
+    return Field(default, title=label, description=help, json_schema_extra=shown)
 
 
 class DestinationSettings(BaseModel):
@@ -58,6 +70,7 @@ class DestinationSettings(BaseModel):
         label="Access token",
         help="A system user's token with access to the dataset. Sent in a header only, never shown again.",
         default=None,
+        is_basic=True,
     )
     api_version: ApiVersion | None = setting(
         label="Graph API version", help="Overrides the version of [meta] for this destination.", default=None

@@ -91,16 +91,20 @@ class OfflineConversionsSettings(DestinationSettings):
         label="Map Track Events to Event Set IDs",
         help="Your event's name -> the dataset (once: event set) that receives it.",
         default={},
+        is_basic=True,
+        columns=("Your event", "Dataset ID"),
     )
     lead_event_sets: Mapping[str, DatasetIdText] = setting(
         label="Map Track Events as Lead Conversions to Event Set IDs",
         help="Your event's name -> the dataset that receives it as a Lead.",
         default={},
+        columns=("Your event", "Dataset ID"),
     )
     complete_registration_event_sets: Mapping[str, DatasetIdText] = setting(
         label="Map Track Events as CompleteRegistration Conversions to Event Set IDs",
         help="Your event's name -> the dataset that receives it as a CompleteRegistration.",
         default={},
+        columns=("Your event", "Dataset ID"),
     )
     value_field: ValueField = setting(
         label="Value Field Identifier",

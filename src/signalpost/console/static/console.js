@@ -1,0 +1,45 @@
+// The little that pages need of a script: copying, rows of a map, a question before what can't be undone, and the form
+// token of htmx's requests. Everything else works without it.
+"use strict";
+
+const formToken = document.body.dataset.formToken;
+
+document.addEventListener("htmx:configRequest", (event) => {
+  if (formToken) event.detail.headers["X-CSRF-Token"] = formToken;
+});
+
+document.addEventListener("htmx:responseError", (event) => {
+  // The session has ended: the page asks for a sign-in.
+  if (event.detail.xhr.status === 401) window.location.reload();
+});
+
+document.addEventListener("click", async (event) => {
+  const target = event.target.closest("[data-copy], [data-add-row], [data-remove-row]");
+  if (!target) return;
+  if ("copy" in target.dataset) {
+    await navigator.clipboard.writeText(target.dataset.copy);
+    target.classList.add("is-done");
+    const words = target.querySelector("span");
+    if (words) words.textContent = "Copied";
+    setTimeout(() => {
+      target.classList.remove("is-done");
+      if (words) words.textContent = "Copy";
+    }, 1600);
+  } else if ("addRow" in target.dataset) {
+    const map = target.closest("fieldset");
+    const row = map.querySelector("template").content.cloneNode(true);
+    const rows = map.querySelector("[data-map-rows]");
+    rows.append(row);
+    rows.lastElementChild.querySelector("input").focus();
+  } else {
+    const row = target.closest(".map-row");
+    const neighbour = row.nextElementSibling || row.previousElementSibling;
+    row.remove();
+    (neighbour?.querySelector("input") ?? document.querySelector("[data-add-row]"))?.focus();
+  }
+});
+
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !window.confirm(question)) event.preventDefault();
+});
