@@ -51,9 +51,9 @@ def build_form(
     sent: Mapping[str, Any] | None = None,
     faults: Mapping[str, str] = types.MappingProxyType({}),
 ) -> list[FormField]:
-    """The fields of a form in the order of the settings, with what is in force or what was sent just now."""
+    """The fields of a form, what is particular to the type first, with what is in force or what was sent just now."""
     fields = []
-    for name, info in settings_type.model_fields.items():
+    for name, info in _list_settings(settings_type):
         kind = _find_kind(info)
         in_force = getattr(current, name) if current is not None else info.get_default(call_default_factory=True)
         value = sent[name] if sent is not None and name in sent else in_force
@@ -108,6 +108,12 @@ def _read_rows(form: FormData, name: str) -> dict[str, str]:
     keys = [str(key).strip() for key in form.getlist(name + KEY_SUFFIX)]
     values = [str(value).strip() for value in form.getlist(name + VALUE_SUFFIX)]
     return {key: value for key, value in zip(keys, values, strict=False) if key}
+
+
+def _list_settings(settings_type: type[DestinationSettings]) -> list[tuple[str, FieldInfo]]:
+    """What is particular to the type first, then what all types share; the token last of what is shown first."""
+    shared = DestinationSettings.model_fields
+    return sorted(settings_type.model_fields.items(), key=lambda item: item[0] in shared)
 
 
 def _find_kind(field: FieldInfo) -> Kind:

@@ -108,6 +108,6 @@ def build_snippets(tracking_url: str, write_key: str) -> list[Snippet]:
         "port": port or ("443" if scheme == "https" else "80"),
         "ssl": str(scheme == "https").lower(),
         "key": write_key,
-        "call": json.dumps(_CALL),
+        "call": json.dumps(_CALL, indent=2),
     }
     return [Snippet(row_id, name, where, code.format(**values)) for row_id, name, where, code in _ROWS]

@@ -1,4 +1,4 @@
-"""Style sheets, scripts and icons. Their addresses carry the version, so that browsers keep them for good."""
+"""Style sheets, scripts, icons and fonts. Addresses carry the version (but for fonts), so that browsers keep them."""
 
 import hashlib
 from functools import cache
@@ -16,7 +16,8 @@ _FOR_GOOD: Final = "public, max-age=31536000, immutable"
 class _KeptFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        response.headers["Cache-Control"] = _FOR_GOOD if b"v=" in scope["query_string"] else "no-cache"
+        is_kept = b"v=" in scope["query_string"] or path.endswith(".woff2")
+        response.headers["Cache-Control"] = _FOR_GOOD if is_kept else "no-cache"
         return response
 
 
