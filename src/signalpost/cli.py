@@ -8,6 +8,7 @@ import typer
 from signalpost.commands.backup import backup
 from signalpost.commands.dead_letters import dead_letters
 from signalpost.commands.demo import demo
+from signalpost.commands.doctor import doctor
 from signalpost.commands.emulator import emulator
 from signalpost.commands.import_file import import_file
 from signalpost.commands.map import map_calls
@@ -35,6 +36,7 @@ app.command()(send)
 app.command("import")(import_file)
 app.command()(tail)
 app.command()(status)
+app.command()(doctor)
 app.add_typer(dead_letters, name="dead-letters")
 
 

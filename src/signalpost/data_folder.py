@@ -45,11 +45,27 @@ def check_file_system(path: Path, mounts: str) -> None:
         )
 
 
-def _read_mounts() -> str:
+def read_mounts() -> str:
+    """The text of /proc/self/mountinfo; "" where there is none."""
     try:
         return Path("/proc/self/mountinfo").read_text(encoding="utf-8")
     except OSError:  # not Linux
         return ""
+
+
+def find_holder(path: Path) -> str | None:
+    """The process id of whoever holds a folder, or None. Takes the lock for a moment to find out."""
+    try:
+        lock = os.open(path / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.read(lock, 32).decode(errors="replace").strip() or "unknown"
+    finally:
+        os.close(lock)
+    return None
 
 
 class DataFolder:
@@ -62,7 +78,7 @@ class DataFolder:
     def __enter__(self) -> Self:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            check_file_system(self.path.resolve(), _read_mounts())
+            check_file_system(self.path.resolve(), read_mounts())
             lock = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             msg = f"server.data_dir: cannot use {self.path.absolute()}: {error.strerror}; choose one you can write to"

@@ -338,7 +338,7 @@ class Workspace:
         destinations = dict(self._file_destinations)
         for stored in stored_destinations:
             if stored.name not in destinations:
-                destinations[stored.name] = _build_destination(stored)
+                destinations[stored.name] = build_stored_destination(stored)
         sources = dict(self._file_sources)
         times: dict[WriteKey, datetime] = {}
         for source in stored_sources:
@@ -422,7 +422,8 @@ def _check_name(name: str, taken: Mapping[str, object], kind: str) -> str:
     return name
 
 
-def _build_destination(stored: destination_rows.StoredDestination) -> Destination:
+def build_stored_destination(stored: destination_rows.StoredDestination) -> Destination:
+    """A destination as it is in force. Raises ConfigError when this program can't use what is stored."""
     destination_type = DESTINATION_TYPES.get(stored.type)
     if destination_type is None:
         raise ConfigError(f'The stored destination "{stored.name}" has a type that is not known here: {stored.type}')

@@ -206,6 +206,11 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("dead-letters", "show", "1"),
     ("dead-letters", "requeue", "--all", "--yes"),
     ("dead-letters", "discard", "--code", "400", "--yes", "--json"),
+    ("status",),
+    ("status", "--json"),
+    ("doctor",),
+    ("doctor", "--json"),
+    ("backup", "backup"),
 )
 
 
@@ -242,7 +247,9 @@ def test_nobody_is_found_outside_of_memory(tmp_path: Path, meta: EchoingMeta) ->
     files = {
         **{f"{name} (killed)": data for name, data in files_after_the_kill.items()},
         **read_files(tmp_path / "data"),
+        **{f"backup/{name}": data for name, data in read_files(tmp_path / "backup").items()},
     }
+    assert "backup/queue.db" in files
     places = {**files, "log": log.encode(), "told": "\n".join(told).encode()}
     found = [
         f"{kind} in {place}: ...{data[max(0, at - 60) : at + 60]!r}..."

@@ -36,6 +36,22 @@ def read_config(file: Path | None = None) -> Config:
         raise ConfigError("\n".join(describe_faults(error, str(file or DEFAULT_FILE), Config, variables))) from None
 
 
+def find_secret_files(config: Config, file: Path | None) -> list[Path]:
+    """Every file that may hold a secret: those that destinations and the environment name, and the configuration."""
+    folder = file.parent if file else Path()
+    found = [
+        folder / value
+        for row in config.destinations
+        for key, value in row.items()
+        if key.endswith("_file") and isinstance(value, str)
+    ]
+    named = {name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT_PREFIX)}
+    found += [Path(value) for name, value in sorted(named.items()) if name.endswith("_FILE")]
+    if any("access_token" in row for row in config.destinations):
+        found.append(file or DEFAULT_FILE)
+    return list(dict.fromkeys(found))
+
+
 def _read_file(file: Path | None) -> dict[str, Any]:
     path = file or DEFAULT_FILE
     try:

@@ -32,6 +32,10 @@ class RoomLimits:
     waiting_bytes: int = 0
     source_share: float = 0.5
 
+    def find_low_mark(self, usage: "DiskUsage") -> int:
+        """The free bytes below which ingest is refused."""
+        return max(self.low_bytes, int(usage.total * self.low_share))
+
 
 DiskState = Literal["normal", "low", "full"]
 
@@ -110,7 +114,7 @@ class Room:
 
     @property
     def _low_mark(self) -> int:
-        return max(self._limits.low_bytes, int(self.usage.total * self._limits.low_share))
+        return self._limits.find_low_mark(self.usage)
 
     def _has_recovered(self) -> bool:
         if self.usage.free <= 2 * self._low_mark:

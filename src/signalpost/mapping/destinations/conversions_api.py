@@ -133,6 +133,11 @@ class ConversionsApiSettings(DestinationSettings):
     page_view_events: bool = setting(label="Page views", help="Send page calls as PageView.", default=False)
 
     @property
+    def dataset_ids(self) -> tuple[DatasetId, ...]:
+        """Every dataset that may receive events."""
+        return (DatasetId(self.pixel_id),) if self.pixel_id else ()
+
+    @property
     def call_types(self) -> frozenset[CallType]:
         """Track, and page when page views are on."""
         return _TRACK_AND_PAGE if self.page_view_events else TRACK_ONLY

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from signalpost.mapping.normalize import read_text
 from signalpost.mapping.user_data import MatchOptions
-from signalpost.model.ids import DestinationId
+from signalpost.model.ids import DatasetId, DestinationId
 from signalpost.model.results import MappingResult
 from signalpost.model.segment_event import CallType, SegmentEvent
 
@@ -103,6 +103,11 @@ class DestinationSettings(BaseModel):
         help="What happens to e-mail addresses, phones, names and birthdays among the properties.",
         default="drop",
     )
+
+    @property
+    def dataset_ids(self) -> tuple[DatasetId, ...]:
+        """Every dataset that may receive events, each once, in the order of the settings."""
+        return ()
 
     @property
     def call_types(self) -> frozenset[CallType]:

@@ -116,6 +116,12 @@ class OfflineConversionsSettings(DestinationSettings):
     )
 
     @property
+    def dataset_ids(self) -> tuple[DatasetId, ...]:
+        """Every dataset that may receive events."""
+        tables = (self.event_sets, self.lead_event_sets, self.complete_registration_event_sets)
+        return tuple(dict.fromkeys(DatasetId(dataset) for table in tables for dataset in table.values() if dataset))
+
+    @property
     def request_fields(self) -> dict[str, str]:
         """The upload tag travels beside `data`."""
         return {"upload_tag": self.upload_tag} if self.upload_tag else {}
