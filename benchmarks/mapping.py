@@ -82,15 +82,15 @@ def _time(work: Callable[[bytes], bytes], calls: list[bytes]) -> float:
     return len(calls) / (time.process_time() - began)
 
 
-def _time_phones(write: Callable[[int], str]) -> float:
-    """The same for events whose phone number in Britain is written in another way."""
+def _time_phones(country: str, write: Callable[[int], str]) -> float:
+    """The same for events whose phone number, in that country, is written in another way."""
     rates = []
     for start in range(0, 5 * EVENTS, EVENTS):
         calls = []
         for number in range(start, start + EVENTS):
             call = build_call(number)
             call["context"]["traits"]["phone"] = write(number)
-            call["context"]["traits"]["address"] |= {"country": "GB", "state": "", "postalCode": "SW1A 1AA"}
+            call["context"]["traits"]["address"] |= {"country": country, "state": "", "postalCode": "SW1A 1AA"}
             calls.append(json.dumps(call).encode())
         rates.append(_time(map_one, calls))
     return statistics.median(rates[1:])
@@ -112,8 +112,10 @@ def main() -> None:
         print(f"  grew by {measure_growth(users):.1f} MiB over {users:,} distinct users   aim: under 50")
         return
     rate, floor, ratio = _compare_with_floor()
-    national = _time_phones(lambda number: f"020 7946 {number % 10_000:04d}")
-    asked = _time_phones(lambda number: f"020 7946 {number % 10_000:04d} ext {number}")
+    national = _time_phones("GB", lambda number: f"020 7946 {number % 10_000:04d}")
+    extended = _time_phones("GB", lambda number: f"020 7946 {number % 10_000:04d} ext {number}")
+    # The 15 of a mobile number becomes a 9 in another place, which no numbering plan here does.
+    asked = _time_phones("AR", lambda number: f"011 15-2345-{number % 10_000:04d}")
     largest = build_largest_call()
     longest = 1_000 / statistics.median(_time(map_one, [largest]) for _ in range(50))
     print("Mapping, one process, JSON bytes to JSON bytes, processor time")
@@ -123,7 +125,8 @@ def main() -> None:
     print(f"  floor       {floor:>10,.0f} events/s   decode + 11 SHA-256 + encode")
     print(f"  ratio       {ratio:>10.2f}            aim: {AIM} or more")
     print(f"  national    {national:>10,.0f} events/s   phones such as 020 7946 0958")
-    print(f"  library     {asked:>10,.0f} events/s   phones that only the library can read; aim: {AIM_NATIONAL:,}")
+    print(f"  extension   {extended:>10,.0f} events/s   phones such as 020 7946 0958 ext 12")
+    print(f"  library     {asked:>10,.0f} events/s   phones that only the library reads; aim: {AIM_NATIONAL:,}")
     print(f"  largest     {longest:>10.2f} ms         {len(largest):,} bytes, 500 products; aim: under {AIM_LONGEST}")
 
 
