@@ -49,6 +49,7 @@ CHECKS = {
         "test_normalize",
         "test_places",
         "test_phone_numbers",
+        "test_numbering_plans:test_some",
     ],
 }
 """What notices a mutant -> files of tests/mapping, or one test of a file; the first to fail ends the run."""

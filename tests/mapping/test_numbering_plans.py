@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat
 
+from signalpost.mapping import numbering_plans
 from signalpost.mapping.phone_numbers import _find_with_library, recognize_number
 
 COUNTRIES = (
@@ -14,8 +15,7 @@ COUNTRIES = (
 )  # fmt: skip
 """Large ones, and those whose plans are odd: shared codes, rewritten prefixes, zeros that stay."""
 
-NUMBERS = 100_000
-PRE_COMPOSED = "{0}", "{0}", "{0}", "00{0}", "({0})", "{0} ", "0{0}", "{0}0"
+WRAPPINGS = "{0}", "{0}", "{0}", "00{0}", "({0})", "{0} ", "0{0}", "{0}0"
 FORMS = (
     PhoneNumberFormat.NATIONAL,
     PhoneNumberFormat.NATIONAL,
@@ -24,14 +24,14 @@ FORMS = (
 )
 
 
-def write_numbers(chance: random.Random) -> Iterator[tuple[str, str]]:
+def write_numbers(numbers: int, chance: random.Random) -> Iterator[tuple[str, str]]:
     """Numbers of every kind with some of their last digits drawn anew, as people and systems write them."""
     kinds = sorted(phonenumbers.PhoneNumberType.values())
     examples: dict[str, list[PhoneNumber]] = {
         country: [found for kind in kinds if (found := phonenumbers.example_number_for_type(country, kind))]
         for country in COUNTRIES
     }
-    for _ in range(NUMBERS):
+    for _ in range(numbers):
         country = chance.choice(COUNTRIES)
         written = list(phonenumbers.format_number(chance.choice(examples[country]), chance.choice(FORMS)))
         digits = [place for place, character in enumerate(written) if character.isdigit()]
@@ -39,7 +39,7 @@ def write_numbers(chance: random.Random) -> Iterator[tuple[str, str]]:
             written[place] = chance.choice("0123456789")
         text = "".join(written)
         if chance.random() < 0.1:
-            text = chance.choice(PRE_COMPOSED).format(text.lstrip("+"))
+            text = chance.choice(WRAPPINGS).format(text.lstrip("+"))
         if chance.random() < 0.05:
             text = text.replace(" ", " (0)", 1)
         somewhere = chance.choice(COUNTRIES) if chance.random() < 0.1 else country
@@ -57,10 +57,10 @@ def find_valid(text: str, country: str) -> str | None:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164).removeprefix("+")
 
 
-def test_a_hundred_thousand_numbers_of_thirty_countries() -> None:
-    """Every number that is recognised is the library's; and nearly every one that the library finds is recognised."""
+def compare(numbers: int, chance: random.Random) -> None:
+    """What is recognised is the library's; and nearly every number that the library finds is recognised."""
     recognized = valid = 0
-    for text, country in write_numbers(random.Random(20261127)):
+    for text, country in write_numbers(numbers, chance):
         found, expected = recognize_number(text, country), find_valid(text, country)
         if expected is None:  # possible at most: then the order of attempts decides, which is ours
             assert found is None or found == _find_with_library(text, country), (text, country)
@@ -68,5 +68,26 @@ def test_a_hundred_thousand_numbers_of_thirty_countries() -> None:
         valid += 1
         recognized += found is not None
         assert found in {None, expected}, (text, country, expected)
-    assert valid > NUMBERS / 3
+    assert valid > numbers / 3
     assert recognized / valid > 0.9
+
+
+def test_some_numbers() -> None:
+    """Enough numbers to notice most mistakes in a moment."""
+    compare(3_000, random.Random(20261121))
+
+
+def test_a_hundred_thousand_numbers_of_thirty_countries() -> None:
+    """Enough numbers to trust it."""
+    compare(100_000, random.Random(20261127))
+
+
+def test_plans_are_few() -> None:
+    """What is remembered is bounded by the codes and countries of the world, not by the numbers that come."""
+    chance = random.Random(7)
+    for _ in range(5_000):
+        digits = str(chance.randrange(10**9, 10**14))
+        recognize_number("+" + digits, None)
+        recognize_number(digits, "gb")
+    assert numbering_plans._find_plan_of_code.cache_info().currsize <= 1_000
+    assert numbering_plans._find_plan_of_country.cache_info().currsize <= 250

@@ -157,7 +157,7 @@ class ConversionsApiSettings(DestinationSettings):
             return _Route(
                 event_name=standard_name or name,
                 is_too_long=standard_name is None and len(name) > MAX_CUSTOM_NAME_CHARACTERS,
-                has_named_value=VALUE_FIELD_EVENTS.find(name) is not None,
+                has_named_value=VALUE_FIELD_EVENTS.find(name) or False,
                 contents_rule=CONTENTS_RULES.find(name) or NO_CONTENTS_RULE,
             )
 
