@@ -86,12 +86,13 @@ def test_the_readme_call_is_a_purchase() -> None:
     assert result.server_event.event_name == "Purchase"
 
 
-def test_python_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
-    """The library example of the how-to runs as it stands."""
-    text = (ROOT / "docs/try-a-mapping.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["README.md", "docs/try-a-mapping.md"])
+def test_library_examples_run(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The examples of mapping from Python run as they stand, and print a Purchase."""
+    text = (ROOT / page).read_text(encoding="utf-8")
     found = re.search(r"<!-- run by tests/docs -->\n```python\n(.*?)```", text, re.DOTALL)
     assert found is not None
-    exec(compile(found.group(1), "docs/try-a-mapping.md", "exec"), {})
+    exec(compile(found.group(1), page, "exec"), {})
     assert json.loads(capsys.readouterr().out)["event_name"] == "Purchase"
 
 
