@@ -16,6 +16,7 @@ from signalpost.history.calls import History
 from signalpost.history.views import show_call
 from signalpost.ingest.decode import DecodedBatch, Limits, decode_batch, decode_single
 from signalpost.ingest.intake import Intake
+from signalpost.mapping.destinations import build_destination
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.model.delivery import PutReceipt
 from signalpost.model.ids import DatasetId, DestinationId, SourceId, WriteKey
@@ -131,6 +132,27 @@ class ForgetfulQueue:
 
 
 SOURCE = Source(SourceId("website"), "website", (WriteKey(KEY),), (CONVERSIONS,))
+
+
+@pytest.mark.parametrize(("action_source", "days"), [("website", 7), ("physical_store", 62)])
+@pytest.mark.parametrize("pixel_id", ["1234567890", ""])
+async def test_an_event_expires_when_meta_takes_it_no_more(action_source, days, pixel_id):
+    """Also one that waits for a missing setting."""
+    stored = []
+
+    class KeepingQueue(ForgetfulQueue):
+        async def put(self, calls, refused=()):
+            stored.extend(calls)
+            return await super().put(calls, refused)
+
+    destination = build_destination("facebook-conversions-api", {"pixel_id": pixel_id})
+    source = replace(SOURCE, destinations=(destination,))
+    call = build_call(timestamp=NOON.isoformat(), properties={"action_source": action_source})
+    await Intake(KeepingQueue(), History(), Telemetry()).accept([call], source, REQUEST)
+    (event,) = stored[0].events + stored[0].discarded
+    assert event.expires_at == event.event_time + days * 86_400
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),

@@ -809,7 +809,8 @@ ROWS = [
     offline("F248",
         track(context={OFFLINE_NAME: {"leadId": "123456789012345"}},
         integrations={OFFLINE_NAME: {"leadId": 6543210987654321}}), {"user_data.lead_id": "6543210987654321"}),
-    offline("F248", with_options(OFFLINE_NAME, leadId="l-9"), {"user_data.lead_id": ABSENT}, warns="invalid_lead_id"),
+    *(offline("F248", with_options(OFFLINE_NAME, leadId=given), {"user_data.lead_id": ABSENT}, warns="invalid_lead_id")
+      for given in ("l-9", "1" * 14, "1" * 17, 1, "")),
     *(
         offline("F249", with_options(OFFLINE_NAME, dataProcessingOptions=given),
             {**NO_LDU, "data_processing_options": []}, warns="invalid_data_processing_options", settings=LDU_ON)

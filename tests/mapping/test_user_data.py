@@ -262,7 +262,7 @@ def test_f248_a_bad_lead_id_is_left_out(given_id: object) -> None:
     [
         pytest.param({"user_id": "u1"}, None, True, id="F130"),
         pytest.param({"anonymous_id": "a1"}, None, False, id="F131"),
-        pytest.param({"anonymous_id": "a1"}, "1", True, id="lead-id"),
+        pytest.param({"anonymous_id": "a1"}, "1" * 15, True, id="lead-id"),
         pytest.param({"anonymous_id": "a1", "context": {"traits": {"email": "a@x.com"}}}, None, True, id="F247"),
         pytest.param({"anonymous_id": "a1", "context": {"traits": {"email": "nobody"}}}, None, False, id="bad-email"),
         pytest.param({"context": {"traits": {"gender": "f"}}}, None, False, id="too-weak"),

@@ -62,6 +62,7 @@ def build_discarded(**fields: object) -> DiscardedEvent:
         "destination_id": MAIN,
         "dataset_id": DatasetId("1234567890"),
         "event_time": int(NOON.timestamp()),
+        "expires_at": int((NOON + timedelta(days=7)).timestamp()),
     }
     return DiscardedEvent(**(defaults | fields))
 

@@ -430,6 +430,17 @@ class QueueContract:
         assert (await bench.queue.requeue(ids)).refused == {"unknown": 2, "event_too_old": 1, "not_requeueable": 2}
         assert {event.message_id for event in await lease(bench.queue)} == {"fresh", "no-settings"}
 
+    async def test_requeue_of_what_mapping_kept_lasts_as_long_as_meta_takes_it(self, bench: Bench):
+        """A store's sale that lacked a setting may be sent again a month later, with the limit that it had."""
+        limit = int((NOON + timedelta(days=62)).timestamp())
+        stores = build_discarded(code="INVALID_SETTINGS", payload=b"{}", expires_at=limit)
+        await bench.queue.put([build_call("sale", discarded=[stores])])
+        bench.clock.advance(timedelta(days=30))
+        (letter,) = await bench.queue.browse_dead_letters()
+        assert (await bench.queue.requeue([letter.id])).requeued == 1
+        (event,) = await lease(bench.queue)
+        assert (event.message_id, event.expires_at) == ("sale", limit)
+
     async def test_requeue_wakes_a_waiting_lease(self, bench: Bench):
         """A lease that waits gets the requeued event."""
         await bench.queue.put([build_call("m1")])

@@ -131,18 +131,22 @@ def _to_event(destination: Destination, event: SegmentEvent, result: MappingResu
 
 def _to_new_event(destination: Destination, mapped: Mapped) -> NewEvent:
     server_event = mapped.server_event
-    max_age = find_max_age(server_event.action_source)
     return NewEvent(
         destination_id=destination.id,
         dataset_id=mapped.dataset_id,
         event_name=server_event.event_name,
         event_id=server_event.event_id,
         event_time=server_event.event_time,
-        expires_at=server_event.event_time + max_age // timedelta(seconds=1),
+        expires_at=_find_expiry(server_event),
         payload=server_event.to_json(),
         warnings=mapped.warnings,
         match_keys=server_event.user_data.find_present(),
     )
+
+
+def _find_expiry(server_event: ServerEvent) -> int:
+    """The last second in which Meta takes an event."""
+    return server_event.event_time + find_max_age(server_event.action_source) // timedelta(seconds=1)
 
 
 def _to_discarded_event(destination: Destination, event: SegmentEvent, result: Discarded) -> DiscardedEvent:
@@ -156,6 +160,7 @@ def _to_discarded_event(destination: Destination, event: SegmentEvent, result: D
         dataset_id=result.dataset_id or None,
         event_id=sent.event_id if sent else event.message_id,
         event_time=sent.event_time if sent else 0,
+        expires_at=_find_expiry(sent) if sent else 0,
         payload=_build_kept_payload(sent) if sent and result.is_rejected else None,
         warnings=result.warnings,
     )

@@ -30,7 +30,8 @@ WARNING_FIXES: Mapping[WarningCode, str] = {
     "invalid_fbc": "Copy the cookie _fbc unchanged to context.clientIds.fbc (fb.1.<milliseconds>.<fbclid>), or leave "
     "it out and send context.page.url with its fbclid.",
     "invalid_fbp": "Copy the cookie _fbp unchanged to context.clientIds.fbp (fb.1.<milliseconds>.<number>).",
-    "invalid_lead_id": 'Send Meta\'s lead id as text of digits: integrations["Facebook Offline Conversions"].leadId.',
+    "invalid_lead_id": "Send Meta's own lead id, 15 or 16 digits, as text: "
+    'integrations["Facebook Offline Conversions"].leadId.',
     "value_from_total": "Send the amount to report as properties.revenue; nothing to do if total is right.",
     "value_from_value": "Send the amount to report as properties.revenue; nothing to do if value is right.",
     "value_field_missing": "Send the property that the setting value_field names, or let the setting name another.",

@@ -220,11 +220,11 @@ def _find_user_agent(context: JsonObject) -> str | None:
     return agent if is_browser else None
 
 
-_LEAD_ID = re.compile("[0-9]+")
+_LEAD_ID = re.compile("[0-9]{15,16}")
 
 
 def _read_lead_id(given: object, findings: Findings) -> str | None:
-    """Return the lead id as text, so that its 16 digits survive."""
+    """Return the lead id as text, so that all its digits survive. A wrong one costs the whole request at Meta."""
     if given is None:
         return None
     text = read_text(int(given) if isinstance(given, float) and given.is_integer() else given)

@@ -34,6 +34,7 @@ class DiscardedEvent(msgspec.Struct, frozen=True):
     """A result that ends at once: filtered (a count is left) or rejected (a dead letter is left, payload hashed).
 
     destination_id: None when the source has no destination. reason: the exact rule within the code's family.
+    expires_at: as that of a NewEvent; 0 when no server event was built.
     """
 
     state: Literal["filtered", "rejected"]
@@ -44,6 +45,7 @@ class DiscardedEvent(msgspec.Struct, frozen=True):
     dataset_id: DatasetId | None = None
     event_id: str = ""
     event_time: int = 0
+    expires_at: int = 0
     payload: bytes | None = None
     warnings: tuple[str, ...] = ()
 

@@ -138,7 +138,7 @@ WARNINGS: Mapping[WarningCode, str] = {
     "invalid_client_ip_address": "The IP address is invalid or private; it was left out.",
     "invalid_fbc": "The Facebook click id (fbc) is malformed; it was left out or rebuilt from the page address.",
     "invalid_fbp": "The Facebook browser id (fbp) is malformed; it was left out.",
-    "invalid_lead_id": "The lead id is not a number; it was left out.",
+    "invalid_lead_id": "The lead id is not 15 or 16 digits; it was left out.",
     "value_from_total": "There is no revenue; total was sent as the value.",
     "value_from_value": "There is no revenue or total; the property value was sent.",
     "value_field_missing": "The property chosen for the value is not in this event; no value was sent.",

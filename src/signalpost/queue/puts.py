@@ -6,7 +6,7 @@ Few statements are what makes this fast: the thread that writes gives up the int
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import apsw
@@ -18,9 +18,6 @@ from signalpost.queue.checksums import build_checksum
 from signalpost.queue.instants import to_milliseconds
 from signalpost.queue.ledger import LedgerKey, LedgerStore, MatchKeys, count_match_keys
 from signalpost.queue.seen_calls import SeenCalls, build_call_digest
-
-# A discarded event does not say until when Meta would take it, so a dead letter of it gets Meta's shortest limit.
-_SHORTEST_AGE_LIMIT_SECONDS: Final = int(timedelta(days=7).total_seconds())
 
 # Queue events under consecutive ids.
 _INSERT_EVENTS: Final = """
@@ -133,8 +130,7 @@ def _build_event_row(source_id: str, message_id: str, received_at: int, event: N
 
 
 def _build_dead_row(source_id: str, message_id: str, received_at: int, event: DiscardedEvent) -> _DeadRow:
-    destination_id, event_time = event.destination_id or "", event.event_time
-    expires_at = event_time + _SHORTEST_AGE_LIMIT_SECONDS
+    destination_id, event_time, expires_at = event.destination_id or "", event.event_time, event.expires_at
     checksum = None
     if event.payload is not None:
         checksum = build_checksum(
