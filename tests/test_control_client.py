@@ -36,7 +36,7 @@ async def test_the_token_of_another_run(config, tmp_path):
 async def test_a_path_that_is_not_there(config, tmp_path):
     """What the control API refuses is told with its own words."""
     async with running_service(config), control_client(tmp_path) as control:
-        with pytest.raises(ControlRefused, match="Not Found"):
+        with pytest.raises(ControlRefused, match="There is nothing at this address"):
             await control.post("/api/nonsense", {})
 
 

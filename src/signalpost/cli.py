@@ -12,10 +12,12 @@ from signalpost.commands.doctor import doctor
 from signalpost.commands.emulator import emulator
 from signalpost.commands.import_file import import_file
 from signalpost.commands.map import map_calls
+from signalpost.commands.master_key import master_key
 from signalpost.commands.send import send
 from signalpost.commands.serve import serve
 from signalpost.commands.status import status
 from signalpost.commands.tail import tail
+from signalpost.commands.user import user
 from signalpost.data_folder import AlreadyRunning
 from signalpost.model.errors import ConfigError, NewerDataFolder, SignalpostError
 from signalpost.terminal import EXIT_ALREADY_RUNNING, EXIT_FAILED, EXIT_NEWER_DATA, EXIT_USAGE, fail, out
@@ -38,6 +40,8 @@ app.command()(tail)
 app.command()(status)
 app.command()(doctor)
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(user, name="user")
+app.add_typer(master_key, name="master-key")
 
 
 def main() -> None:

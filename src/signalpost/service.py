@@ -53,7 +53,7 @@ from signalpost.queue.interface import Queue
 from signalpost.queue.retention import Retention
 from signalpost.queue.room import Room, RoomLimits
 from signalpost.queue.sqlite import SqliteQueue
-from signalpost.store.database import SettingsStore
+from signalpost.store.database import SettingsStore, read_known_value
 from signalpost.telemetry import Telemetry
 from signalpost.vault import open_vault
 from signalpost.workspace import Workspace
@@ -145,7 +145,9 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
             room=Room(data_folder.path, _build_room_limits(config), time.monotonic),
         )
         stack.push_async_callback(queue.close)
-        store = SettingsStore.open(data_folder.path, open_vault(data_folder.path, config.master_key))
+        store = SettingsStore.open(
+            data_folder.path, open_vault(data_folder.path, config.master_key, read_known_value(data_folder.path))
+        )
         stack.callback(store.close)
         readiness = Readiness(queue)
         meta = await stack.enter_async_context(MetaClient(config.meta.base_url))

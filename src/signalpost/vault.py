@@ -119,13 +119,19 @@ def generate_master_key() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
 
 
-def open_vault(folder: Path, master_key: SecretStr | None) -> Vault:
+def open_vault(folder: Path, master_key: SecretStr | None, known_value: bytes | None = None) -> Vault:
     """Return the vault of a data folder: under the given key, else under the folder's own, made if there is none.
 
-    Raises SecretUnreadable.
+    known_value: as sealed in the file; a change of the key that died before its end is ended then. Raises
+    SecretUnreadable.
     """
     if master_key is not None:
         return Vault(parse_master_key(master_key.get_secret_value()))
+    next_file = folder / NEXT_MASTER_KEY_NAME
+    if known_value is not None and next_file.exists():
+        next_vault = Vault(read_key_file(next_file))
+        if known_value[:_KEY_ID_BYTES] == next_vault.key_id:
+            next_file.replace(folder / MASTER_KEY_NAME)
     key, _is_new = read_or_make_master_key(folder)
     return Vault(key)
 

@@ -98,6 +98,20 @@ class SettingsStore:
         self._writing.close()
 
 
+def read_known_value(folder: Path) -> bytes | None:
+    """What tells which key the secrets of a folder are sealed with; None when there is no file yet."""
+    path = folder / SETTINGS_NAME
+    if not path.exists():
+        return None
+    connection = _connect(path, apsw.SQLITE_OPEN_READWRITE)  # a log left by a crash is read only by who may write
+    try:
+        return bytes(connection.execute("SELECT sealed FROM known_value").get or b"") or None
+    except apsw.SQLError:
+        return None
+    finally:
+        connection.close()
+
+
 def to_instant(moment: datetime) -> int:
     """Milliseconds since 1970, as instants are stored."""
     return int(moment.timestamp() * 1_000)
