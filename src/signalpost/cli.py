@@ -13,6 +13,7 @@ from signalpost.commands.emulator import emulator
 from signalpost.commands.import_file import import_file
 from signalpost.commands.map import map_calls
 from signalpost.commands.master_key import master_key
+from signalpost.commands.recover import recover
 from signalpost.commands.send import send
 from signalpost.commands.serve import serve
 from signalpost.commands.status import status
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(backup)
+app.command()(recover)
 app.command()(demo)
 app.command()(emulator)
 app.command("map")(map_calls)
