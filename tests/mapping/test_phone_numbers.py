@@ -93,3 +93,9 @@ def test_a_bare_number_is_told_from_a_full_one() -> None:
     assert find_bare_number("555.123.4567") == "5551234567"
     assert find_full_number("555.123.4567", "us") == "15551234567"
     assert find_bare_number("+1 555 123") is None
+
+
+def test_a_zero_in_front_counts_for_no_length() -> None:
+    """Ten digits behind 00 are no Canadian number of ten digits, but an international one."""
+    assert recognize_number("0013101235", "ca") is None
+    assert find_full_number("0013101235", "ca") == "13101235"
