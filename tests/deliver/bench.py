@@ -1,7 +1,6 @@
 """A worker with everything real around it: the SQLite queue, the catalog, and a client that talks to the local Meta."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -61,6 +60,46 @@ class BenchClock(Clock):
         return self.read_now()
 
 
+class SteppedClock(BenchClock):
+    """Clocks that run as the machine's do, and that a test can put forward to the next moment somebody waits for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ahead = 0.0
+        self._waiting: list[tuple[float, asyncio.TimerHandle, Callable[[], object]]] = []
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self._ahead)
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._ahead
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        timer = super().call_later(seconds, callback)
+        self._waiting.append((self.monotonic() + seconds, timer, callback))
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        """Put the clocks forward while nobody waits."""
+        self._ahead += seconds
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for a time to come."""
+        self._waiting = [each for each in self._waiting if not each[1].cancelled()]
+        return bool(self._waiting)
+
+    def step(self) -> float:
+        """Put the clocks forward to the next moment that is waited for; return by how many seconds."""
+        assert self.is_awaited
+        due_at, timer, callback = min(self._waiting, key=lambda each: each[0])
+        seconds = max(due_at - self.monotonic(), 0)
+        self.advance(seconds)
+        timer.cancel()
+        callback()
+        return seconds
+
+
 class TroubledQueue(SqliteQueue):
     """The real queue, which raises `trouble` from its next calls as often as a test says, and tells what was asked."""
 
@@ -116,16 +155,19 @@ class ListeningTelemetry(Telemetry):
 class Bench:
     """Put events, start workers, wait for what becomes of them. `sent`: every batch in the order of its sending."""
 
-    def __init__(self, folder: Path, emulator: RunningEmulator, client: MetaClient) -> None:
+    def __init__(
+        self, folder: Path, emulator: RunningEmulator, client: MetaClient, clock: SteppedClock | None = None
+    ) -> None:
         self.emulator = emulator
         self.store = emulator.store
         self.folder = folder
-        self.queue = TroubledQueue.open(folder, now=read_clock, monotonic=time.monotonic)
+        self.clock: BenchClock = clock or BenchClock()
+        queue_clock = clock or Clock()
+        self.queue = TroubledQueue.open(folder, now=queue_clock.now, monotonic=queue_clock.monotonic)
         self.catalog = Catalog((), (), "v26.0")
         self.use_token(GOOD_TOKEN)
         self.history = History()
         self.telemetry = ListeningTelemetry()
-        self.clock = BenchClock()
         self.clock_guard = ClockGuard()
         self.client = client
         self.send: Send = client.send
@@ -197,9 +239,9 @@ class Bench:
     async def count(self, destination_id: DestinationId | None = None) -> EventCounts:
         return (await self.queue.counts(destination_id)).events
 
-    async def until(self, is_reached: Callable[[EventCounts], bool]) -> EventCounts:
+    async def until(self, is_reached: Callable[[EventCounts], bool], seconds: float = 5) -> EventCounts:
         """Wait until the counts are as a test wants them."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(seconds):
             while not is_reached(counts := await self.count()):  # noqa: ASYNC110 - nobody tells when a count changes
                 await asyncio.sleep(0.002)
         return counts
@@ -234,9 +276,9 @@ class Bench:
             self.in_flight -= 1
 
 
-async def poll(is_reached: Callable[[], object], seconds: float = 0.001) -> None:
+async def poll(is_reached: Callable[[], object], seconds: float = 0.001, timeout: float = 5) -> None:  # noqa: ASYNC109
     """Look every so many seconds until it is so."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(timeout):
         while not is_reached():  # noqa: ASYNC110 - what is looked at knows nothing of tests
             await asyncio.sleep(seconds)
 
