@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from signalpost.commands.backup import backup
+from signalpost.commands.connect import connect
 from signalpost.commands.dead_letters import dead_letters
 from signalpost.commands.demo import demo
 from signalpost.commands.doctor import doctor
@@ -39,6 +40,7 @@ app.command("map")(map_calls)
 app.command()(send)
 app.command("import")(import_file)
 app.command()(tail)
+app.command()(connect)
 app.command()(status)
 app.command()(doctor)
 app.add_typer(dead_letters, name="dead-letters")

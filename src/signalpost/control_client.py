@@ -43,6 +43,10 @@ class ControlClient:
         """Change a part of something; the JSON of the answer."""
         return await self._ask("PATCH", path, query=None, body=body)
 
+    async def delete(self, path: str) -> None:
+        """Remove what is under `path`."""
+        await self._ask("DELETE", path, query=None)
+
     async def watch(self, path: str, query: Mapping[str, str] | None = None) -> AsyncIterator[Any]:
         """The JSON of each line that comes, until the gateway ends it; blank lines are only a sign of life."""
         forever = aiohttp.ClientTimeout(total=None, sock_connect=10)

@@ -30,6 +30,7 @@ MetricName = Literal[
     "queue_oldest_age_seconds",
     "dead_letters",
     "destination_paused",
+    "token_expires_seconds",
     "bisection_requests_total",
     "receipt_mismatch_total",
     "disk_free_bytes",
@@ -91,6 +92,9 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
     "queue_oldest_age_seconds": Metric("gauge", "Age of the event that has waited longest.", ("destination",)),
     "dead_letters": Metric("gauge", "Dead letters that are kept.", ("destination",)),
     "destination_paused": Metric("gauge", "1 while a destination is paused.", ("destination", "reason")),
+    "token_expires_seconds": Metric(
+        "gauge", "Until the token of a connection with Facebook ends; below 0 it has ended.", ("destination",)
+    ),
     "bisection_requests_total": Metric("counter", "Requests made to find a bad event in a batch.", ("destination",)),
     "receipt_mismatch_total": Metric(
         "counter", "Requests that Meta took with success, counting fewer events than were sent.", ("destination",)

@@ -24,6 +24,7 @@ from signalpost.config.building import build_destinations, build_sources
 from signalpost.config.sections import Config
 from signalpost.console.access import Access
 from signalpost.console.app import build_console_app
+from signalpost.console.facebook import FacebookConnect
 from signalpost.console.parts import ConsoleParts
 from signalpost.console.passwords import Passwords
 from signalpost.console.people import People
@@ -46,6 +47,7 @@ from signalpost.mapping.destinations import build_destination
 from signalpost.mapping.mapper import map_event
 from signalpost.mapping.standard_events import STANDARD_EVENTS
 from signalpost.meta.client import MetaClient
+from signalpost.meta.login import FacebookLogin, MetaApp
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
 from signalpost.model.segment_event import RequestContext, SegmentEvent, parse_call
@@ -227,6 +229,9 @@ def _build_console_parts(
         workspace=service.workspace,
         store=store,
         people=People(store, Passwords(), _now),
+        facebook=FacebookConnect(
+            _build_login(config), service.workspace, lambda: server.console_public_url or service.console_url, _now
+        ),
         history=service.history,
         setup_token=SetupToken(_now()),
         sign_in_limits=SignInLimits(),
@@ -239,6 +244,15 @@ def _build_console_parts(
         allow_http=server.console_allow_http,
         trusted_proxies=server.trusted_proxies,
     )
+
+
+def _build_login(config: Config) -> FacebookLogin | None:
+    meta = config.meta
+    if not meta.app_id or meta.app_secret is None:
+        return None
+    dialog_url = f"{meta.dialog_url.rstrip('/')}/{meta.api_version}/dialog/oauth"
+    token_url = f"{meta.base_url.rstrip('/')}/{meta.api_version}/oauth/access_token"
+    return FacebookLogin(MetaApp(meta.app_id, meta.app_secret, dialog_url, token_url))
 
 
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - to be told apart

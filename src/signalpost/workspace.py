@@ -6,8 +6,8 @@ file declares belongs to the file: it is shown, and not changed here; where both
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
 import apsw
@@ -21,12 +21,19 @@ from signalpost.model.ids import DestinationId, SourceId, WriteKey
 from signalpost.store import destinations as destination_rows
 from signalpost.store import sources as source_rows
 from signalpost.store.audit import Actor, record_change
+from signalpost.store.connected_tokens import (
+    ConnectedToken,
+    forget_connected_token,
+    list_connected_tokens,
+    save_connected_token,
+)
 from signalpost.store.database import SettingsStore
 
 Origin = Literal["file", "console"]
 RefusalCode = Literal["not_found", "from_file", "name_taken", "invalid", "in_use"]
 
 MAX_WRITE_KEYS: Final = 2
+_WARN_BEFORE_EXPIRY: Final = timedelta(days=7)
 _NAME_CHARACTERS: Final = 64
 _SECRET_SHOWN: Final = "(secret)"  # noqa: S105 - what is shown in its place
 
@@ -56,12 +63,16 @@ class SourceEntry:
 
 @dataclass(frozen=True, slots=True)
 class DestinationEntry:
-    """A destination as people see it. `sources`: the names of those whose calls it takes."""
+    """A destination as people see it. `sources`: the names of those whose calls it takes.
+
+    connected: where its token comes from when somebody connected it with Facebook.
+    """
 
     name: str
     origin: Origin
     destination: Destination
     sources: Sequence[str]
+    connected: ConnectedToken | None = None
 
     @property
     def is_enabled(self) -> bool:
@@ -77,6 +88,15 @@ class DestinationEntry:
     def settings(self) -> DestinationSettings:
         """Its checked settings, with the secret ones masked by their type."""
         return self.destination.settings
+
+    def find_token_warning(self, now: datetime) -> str | None:
+        """What to do when the connected token has ended or ends within a week; None otherwise."""
+        expires_at = self.connected.expires_at if self.connected is not None else None
+        if expires_at is None or expires_at - now > _WARN_BEFORE_EXPIRY:
+            return None
+        if expires_at <= now:
+            return f"The token expired on {expires_at:%Y-%m-%d}; events wait. Connect with Facebook again."
+        return f"The token expires on {expires_at:%Y-%m-%d}. Connect with Facebook again before: no event has to wait."
 
 
 class Workspace:
@@ -237,6 +257,8 @@ class Workspace:
                 before[key], after[key] = (_SECRET_SHOWN if key in old_secrets else None), _SECRET_SHOWN + " changed"
 
             def change(connection: apsw.Connection) -> None:
+                if "access_token" in moved:
+                    forget_connected_token(connection, name)
                 destination_rows.save_settings(connection, name, build_plain_settings(new))
                 for setting, secret in moved.items():
                     destination_rows.save_secret(connection, self._store.vault, name, setting, secret)
@@ -274,6 +296,44 @@ class Workspace:
                 self._record(connection, actor, "destination.removed", name, before=before)
 
             await self._change(remove)
+
+    def check_connectable(self, name: str) -> None:
+        """Raise ChangeRefused when a connected token would not be used: the file's own token comes first."""
+        entry = self.find_destination(name)
+        if entry.origin == "file" and entry.settings.access_token is not None and entry.connected is None:
+            raise ChangeRefused(
+                "from_file",
+                f'The destination "{name}" has a token in signalpost.toml, which comes first: remove it there, '
+                "then connect.",
+            )
+
+    async def connect_token(self, name: str, token: ConnectedToken, actor: Actor) -> None:
+        """Use a token that was given at Facebook from now on, instead of any other. Raises ChangeRefused."""
+        async with self._changing:
+            self.check_connectable(name)
+            entry = self.find_destination(name)
+            before = {"access_token": _SECRET_SHOWN if entry.settings.access_token is not None else None}
+            after = {"access_token": _SECRET_SHOWN + " changed", "expires_at": str(token.expires_at)}
+
+            def connect(connection: apsw.Connection) -> None:
+                if entry.origin == "console":
+                    destination_rows.save_secret(connection, self._store.vault, name, "access_token", None)
+                save_connected_token(connection, self._store.vault, name, token)
+                self._record(connection, actor, "destination.connected", name, before=before, after=after)
+
+            await self._change(connect)
+
+    async def forget_token(self, name: str, actor: Actor) -> None:
+        """Forget a connected token; events wait from then on. Raises ChangeRefused."""
+        async with self._changing:
+            if self.find_destination(name).connected is None:
+                raise ChangeRefused("not_found", f'The destination "{name}" is not connected with Facebook.')
+
+            def forget(connection: apsw.Connection) -> None:
+                forget_connected_token(connection, name)
+                self._record(connection, actor, "destination.disconnected", name)
+
+            await self._change(forget)
 
     async def connect(self, source: str, destination: str, actor: Actor) -> None:
         """Let a destination take a source's calls. Raises ChangeRefused."""
@@ -339,7 +399,19 @@ class Workspace:
         for stored in stored_destinations:
             if stored.name not in destinations:
                 destinations[stored.name] = build_stored_destination(stored)
-        sources = dict(self._file_sources)
+        connected = self._store.read(lambda connection: list_connected_tokens(connection, vault))
+        connected = {
+            name: token
+            for name, token in connected.items()
+            if name in destinations and destinations[name].settings.access_token is None
+        }
+        for name, token in connected.items():
+            settings = destinations[name].settings.model_copy(update={"access_token": token.access_token})
+            destinations[name] = replace(destinations[name], settings=settings)
+        sources = {
+            name: replace(source, destinations=tuple(destinations[each.name] for each in source.destinations))
+            for name, source in self._file_sources.items()
+        }
         times: dict[WriteKey, datetime] = {}
         for source in stored_sources:
             if source.name not in sources:
@@ -361,6 +433,7 @@ class Workspace:
                 "file" if name in self._file_destinations else "console",
                 destination,
                 [source.name for source in self._sources.values() if name in source.destinations],
+                connected.get(name),
             )
             for name, destination in destinations.items()
         }

@@ -22,6 +22,8 @@ OPEN = {
     ("POST", "/setup"),
     ("GET", "/sign-in"),
     ("POST", "/sign-in"),
+    ("GET", "/oauth/start"),
+    ("GET", "/oauth/callback"),
     ("GET", "/tracking-openapi.json"),
 }
 STREAMS = {"/api/calls/live"}

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from signalpost.config.faults import Variable, describe_faults, suggest
-from signalpost.config.secret_files import read_secret_file, tell
-from signalpost.config.sections import Config
+from signalpost.config.secret_files import read_secret_file, read_secret_files, tell
+from signalpost.config.sections import Config, MetaSection
 from signalpost.model.errors import ConfigError
 from signalpost.vault import parse_master_key
 
@@ -55,7 +55,7 @@ def find_secret_files(config: Config, file: Path | None) -> list[Path]:
 def _read_file(file: Path | None) -> dict[str, Any]:
     path = file or DEFAULT_FILE
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if file is None:
             return {}
@@ -66,6 +66,9 @@ def _read_file(file: Path | None) -> dict[str, Any]:
         raise ConfigError(f"{path}: this is not valid TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {tell(error)}") from None
+    if isinstance(given.get("meta"), dict):
+        given["meta"] = read_secret_files(given["meta"], MetaSection.model_fields, f"{path}: meta", path.parent)
+    return given
 
 
 def _read_environment() -> dict[tuple[str, str], Variable]:

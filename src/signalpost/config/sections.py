@@ -6,10 +6,10 @@ A part of the gateway gets plain values from here; the sections know nothing of 
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from signalpost.catalog import WRITE_KEY_SHAPE, SourceKind
@@ -94,6 +94,17 @@ class MetaSection(_Section):
         "https://graph.facebook.com", description="The emulator's address in tests and demos."
     )
     api_version: ApiVersion = Field("v26.0", description="Version in the path of every request.")
+    app_id: str = Field("", pattern="^[0-9]*$", description="Your Meta app, for Connect with Facebook.")
+    app_secret: SecretStr | None = Field(None, description="Its secret; `app_secret_file` names a file that holds it.")
+    dialog_url: Annotated[str, AfterValidator(_check_base_url)] = Field(
+        "https://www.facebook.com", description="Where Facebook asks people; the emulator's address in tests."
+    )
+
+    @model_validator(mode="after")
+    def _check_app(self) -> Self:
+        if bool(self.app_id) != (self.app_secret is not None):
+            raise PydanticCustomError("meta_app", "app_id and app_secret (or app_secret_file) go together; give both")
+        return self
 
 
 class LimitsSection(_Section):

@@ -18,12 +18,19 @@ class Gauges:
     """A reading, in the shape of a registry: `generate_latest` asks it once."""
 
     def __init__(
-        self, backlogs: Mapping[DestinationId, Backlog], ledger: Ledger, build: BuildInfo, queue_file: Path
+        self,
+        backlogs: Mapping[DestinationId, Backlog],
+        ledger: Ledger,
+        build: BuildInfo,
+        queue_file: Path,
+        token_seconds: Mapping[str, float],
     ) -> None:
+        """token_seconds: destination -> how long its connected token will work, where that ends."""
         self._backlogs = backlogs
         self._ledger = ledger
         self._build = build
         self._queue_file = queue_file
+        self._token_seconds = token_seconds
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Every gauge that is read off."""
@@ -36,6 +43,7 @@ class Gauges:
         yield _build("queued_events", *states)
         yield _build("queue_oldest_age_seconds", *(((name,), log.oldest_pending_seconds) for name, log, _ in waiting))
         yield _build("dead_letters", *(((name,), backlog.dead_letters) for name, backlog, _ in waiting))
+        yield _build("token_expires_seconds", *(((name,), left) for name, left in self._token_seconds.items()))
         yield _build("ledger_imbalance", ((), self._ledger.imbalance))
         disk = os.statvfs(self._queue_file.parent)
         yield _build("disk_free_bytes", ((), disk.f_bavail * disk.f_frsize))

@@ -6,7 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from signalpost.console.access import viewer_or_loopback
 from signalpost.console.gauges import Gauges
-from signalpost.console.parts import Parts
+from signalpost.console.parts import ConsoleParts, Parts
 
 router = APIRouter(tags=["metrics"], dependencies=[Depends(viewer_or_loopback)])
 
@@ -15,6 +15,12 @@ router = APIRouter(tags=["metrics"], dependencies=[Depends(viewer_or_loopback)])
 async def read_metrics(parts: Parts) -> Response:
     """From this machine without signing in; from elsewhere with an API token."""
     queue = parts.queue
-    gauges = Gauges(await queue.read_backlogs(), await queue.counts(), parts.build, parts.data_folder / "queue.db")
+    backlogs, ledger, file = await queue.read_backlogs(), await queue.counts(), parts.data_folder / "queue.db"
+    gauges = Gauges(backlogs, ledger, parts.build, file, _read_token_seconds(parts))
     text = generate_latest(parts.telemetry.registry) + generate_latest(gauges)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+def _read_token_seconds(parts: ConsoleParts) -> dict[str, float]:
+    ends = {entry.name: entry.connected.expires_at for entry in parts.workspace.destinations if entry.connected}
+    return {name: (end - parts.now()).total_seconds() for name, end in ends.items() if end is not None}

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from signalpost.build_info import BuildInfo
 from signalpost.catalog import Catalog
 from signalpost.console.access import Access
+from signalpost.console.facebook import FacebookConnect
 from signalpost.console.people import People
 from signalpost.console.setup_token import SetupToken
 from signalpost.console.sign_in_limits import SignInLimits
@@ -41,6 +42,7 @@ class ConsoleParts:
     workspace: Workspace
     store: SettingsStore
     people: People
+    facebook: FacebookConnect
     history: History
     setup_token: SetupToken
     sign_in_limits: SignInLimits

@@ -9,6 +9,7 @@ from typing import Any
 import apsw
 from pydantic import SecretStr
 
+from signalpost.store.connected_tokens import forget_connected_token
 from signalpost.store.database import from_instant, to_instant
 from signalpost.store.secrets import place_of
 from signalpost.vault import Vault
@@ -55,6 +56,7 @@ def add_destination(
     connection: apsw.Connection, name: str, slug: str, settings: Mapping[str, Any], now: datetime
 ) -> None:
     """Add a destination without secrets. Raises apsw.ConstraintError when the name is taken."""
+    forget_connected_token(connection, name)  # of one of this name that the configuration file had
     connection.execute(
         "INSERT INTO destinations (name, type, settings, created_at) VALUES (?, ?, ?, ?)",
         (name, slug, json.dumps(settings), to_instant(now)),
@@ -85,6 +87,7 @@ def set_destination_enabled(connection: apsw.Connection, name: str, *, is_enable
 
 def remove_destination(connection: apsw.Connection, name: str) -> None:
     """Remove a destination with its secrets and connections."""
+    forget_connected_token(connection, name)
     connection.execute("DELETE FROM connections WHERE destination = ?", (name,))
     connection.execute("DELETE FROM destination_states WHERE destination = ?", (name,))
     connection.execute("DELETE FROM destinations WHERE name = ?", (name,))

@@ -114,7 +114,18 @@ CREATE TRIGGER audit_rows_stay_for_400_days BEFORE DELETE ON audit WHEN OLD.at >
     BEGIN SELECT RAISE(ABORT, 'audit rows stay for 400 days'); END;
 """
 
-MIGRATIONS: Final = (_SCHEMA_1,)
+_SCHEMA_2: Final = """
+-- Tokens given by connecting with Facebook. Destinations of the configuration file have them too: no foreign key here.
+CREATE TABLE connected_tokens (
+    destination TEXT PRIMARY KEY,
+    sealed BLOB NOT NULL,
+    connected_by TEXT NOT NULL,
+    connected_at INTEGER NOT NULL,
+    expires_at INTEGER
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final = (_SCHEMA_1, _SCHEMA_2)
 SCHEMA: Final = len(MIGRATIONS)
 
 

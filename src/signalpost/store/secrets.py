@@ -12,6 +12,7 @@ from signalpost.vault import Place, Vault
 SEALED_COLUMNS: Final = (
     ("write_keys", ("source", "digest"), "sealed"),
     ("destination_secrets", ("destination", "setting"), "sealed"),
+    ("connected_tokens", ("destination",), "sealed"),
 )
 
 

@@ -1,6 +1,6 @@
 """The control API: one file for each resource, each route with the role it asks for."""
 
-from signalpost.console.api import audit, calls, dead_letters, destinations, ledger, sources, users
+from signalpost.console.api import audit, calls, dead_letters, destinations, facebook, ledger, sources, users
 
 ROUTERS = (
     calls.router,
@@ -8,6 +8,7 @@ ROUTERS = (
     ledger.router,
     sources.router,
     destinations.router,
+    facebook.router,
     users.router,
     audit.router,
 )

@@ -1,5 +1,6 @@
 """Destinations: where conversions go, with the settings of their type. Secrets go in and never come out."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
@@ -17,6 +18,15 @@ router = APIRouter(prefix="/api/destinations", tags=["destinations"])
 Name = Annotated[str, Path(max_length=200)]
 
 
+class Connected(BaseModel):
+    """Whose permission at Facebook the token comes from. `warning`: what to do when it ends soon, or has ended."""
+
+    by: str
+    at: datetime
+    expires_at: datetime | None
+    warning: str | None
+
+
 class DestinationView(BaseModel):
     """One destination. `secrets` tells which secret settings are given, never what they are."""
 
@@ -26,6 +36,7 @@ class DestinationView(BaseModel):
     enabled: bool
     settings: dict[str, Any]
     secrets: dict[str, bool]
+    connected: Connected | None
     sources: list[str]
 
 
@@ -47,10 +58,19 @@ class ChangedSettings(BaseModel):
     settings: dict[str, Any]
 
 
-def describe_destination(entry: DestinationEntry) -> DestinationView:
+def describe_destination(entry: DestinationEntry, now: datetime) -> DestinationView:
     """The destination as JSON, with every setting but the secret ones."""
     secrets = find_secret_settings(type(entry.settings))
     given = build_secret_settings(entry.settings)
+    token = entry.connected
+    connected = None
+    if token is not None:
+        connected = Connected(
+            by=token.connected_by,
+            at=token.connected_at,
+            expires_at=token.expires_at,
+            warning=entry.find_token_warning(now),
+        )
     return DestinationView(
         name=entry.name,
         type=entry.type.slug,
@@ -58,6 +78,7 @@ def describe_destination(entry: DestinationEntry) -> DestinationView:
         enabled=entry.is_enabled,
         settings=entry.settings.model_dump(mode="json", exclude=set(secrets)),
         secrets={name: name in given for name in secrets},
+        connected=connected,
         sources=list(entry.sources),
     )
 
@@ -65,7 +86,7 @@ def describe_destination(entry: DestinationEntry) -> DestinationView:
 @router.get("", summary="All destinations")
 async def list_destinations(parts: Parts, _: Viewer) -> list[DestinationView]:
     """Those of the configuration file first, then those made here."""
-    return [describe_destination(entry) for entry in parts.workspace.destinations]
+    return [describe_destination(entry, parts.now()) for entry in parts.workspace.destinations]
 
 
 @router.post("", status_code=201, summary="Make a destination")
@@ -73,27 +94,29 @@ async def add_destination(parts: Parts, caller: ConfirmedAdmin, destination: New
     """It takes no calls until a source is connected to it."""
     workspace = parts.workspace
     entry = await workspace.add_destination(destination.name, destination.type, destination.settings, caller.actor)
-    return describe_destination(entry)
+    return describe_destination(entry, parts.now())
 
 
 @router.get("/{name}", summary="One destination")
 async def read_destination(parts: Parts, _: Viewer, name: Name) -> DestinationView:
     """Its settings, and the sources whose calls it takes."""
-    return describe_destination(parts.workspace.find_destination(name))
+    return describe_destination(parts.workspace.find_destination(name), parts.now())
 
 
 @router.patch("/{name}/settings", summary="Change settings")
 async def change_settings(parts: Parts, caller: Admin, name: Name, changed: ChangedSettings) -> DestinationView:
     """In force for the next call. Changing a secret needs a password given within the last ten minutes, or a token."""
     check_secrets_may_change(parts, caller, name, changed.settings)
-    return describe_destination(await parts.workspace.change_settings(name, changed.settings, caller.actor))
+    return describe_destination(
+        await parts.workspace.change_settings(name, changed.settings, caller.actor), parts.now()
+    )
 
 
 @router.patch("/{name}", summary="Enable or disable a destination")
 async def switch_destination(parts: Parts, caller: Admin, name: Name, switch: Switch) -> DestinationView:
     """Calls for a disabled one are filtered (DESTINATION_DISABLED); events that wait are still delivered."""
     await parts.workspace.set_destination_enabled(name, caller.actor, is_enabled=switch.enabled)
-    return describe_destination(parts.workspace.find_destination(name))
+    return describe_destination(parts.workspace.find_destination(name), parts.now())
 
 
 @router.delete("/{name}", status_code=204, summary="Remove a destination")

@@ -1,5 +1,14 @@
 """The pages: one file for each, with a template of the same name. Each route asks for a role like those of the API."""
 
-from signalpost.console.pages import audit, destinations, home, sign_in, sources, users, welcome
+from signalpost.console.pages import audit, destinations, facebook, home, sign_in, sources, users, welcome
 
-PAGES = (home.router, sign_in.router, welcome.router, sources.router, destinations.router, users.router, audit.router)
+PAGES = (
+    home.router,
+    sign_in.router,
+    welcome.router,
+    sources.router,
+    destinations.router,
+    facebook.router,
+    users.router,
+    audit.router,
+)
