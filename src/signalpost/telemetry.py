@@ -71,6 +71,8 @@ class Telemetry:
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("signalpost")
         self._standard_events = frozenset(standard_events)
         self._counters: dict[MetricName, prometheus_client.Counter] = {}
+        # Finding one by its labels costs more than counting.
+        self._children: dict[tuple[MetricName, tuple[str, ...]], prometheus_client.Counter] = {}
         self._histograms: dict[MetricName, prometheus_client.Histogram] = {}
         for name, metric in METRICS.items():
             if metric.type == "counter":
@@ -87,7 +89,10 @@ class Telemetry:
         )
 
     def _count(self, name: MetricName, *labels: str, by: int = 1) -> None:
-        self._counters[name].labels(*labels).inc(by)
+        child = self._children.get((name, labels))
+        if child is None:
+            child = self._children[name, labels] = self._counters[name].labels(*labels)
+        child.inc(by)
 
     def _tell(self, level: Literal["debug", "info", "warning", "error"], action: Action, **facts: Any) -> None:
         getattr(self._log, level)(action, **facts)

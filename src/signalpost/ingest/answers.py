@@ -7,6 +7,7 @@ is ours, is 429 or 503 with Retry-After in whole seconds. Source: tracking API, 
 import base64
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from signalpost.ingest.decode import FaultCode, RequestFault
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+SendWhole = Callable[[bytes, bytes], bool]
 Header = tuple[bytes, bytes]
 
 STATUS: Final[Mapping[FaultCode, int]] = {
@@ -37,7 +39,7 @@ _ANY_ORIGIN: Final[Header] = (b"access-control-allow-origin", b"*")
 _EXPOSED: Final[Header] = (b"access-control-expose-headers", b"Retry-After, X-RateLimit-Reset, X-Request-Id")
 
 CORS: Final[Sequence[Header]] = (_ANY_ORIGIN, _EXPOSED)
-_PREFLIGHT: Final[Sequence[Header]] = (
+_PREFLIGHT: Final[tuple[Header, ...]] = (
     *CORS,
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
     # By name, since `*` does not cover Authorization, which browser SDKs send.
@@ -59,24 +61,39 @@ class Answer:
 
     status: int
     body: bytes
-    headers: Sequence[Header]
+    headers: tuple[Header, ...]
 
     def with_headers(self, *more: Header) -> "Answer":
         """The same answer with more headers; one that is there already is replaced."""
         names = {name for name, _ in more}
         return Answer(self.status, self.body, (*(each for each in self.headers if each[0] not in names), *more))
 
-    async def send(self, send: Send, request_id: str) -> None:
-        """Hand it to the server."""
+    async def send(self, send: Send, request_id: str, send_whole: SendWhole | None = None) -> None:
+        """Hand it to the server. send_whole: its short way, for success only: a refusal may end the connection."""
+        if send_whole is not None and self.status == 200:
+            own_lines = b"x-request-id: %s\r\ncontent-length: %d\r\n" % (request_id.encode(), len(self.body))
+            if send_whole(_encode_headers(self.headers) + own_lines, self.body):
+                return
         own = [(b"x-request-id", request_id.encode()), (b"content-length", b"%d" % len(self.body))]
         own = own if self.status != 204 else own[:1]
         await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, *own]})
         await send({"type": "http.response.body", "body": self.body})
 
 
+@lru_cache(maxsize=256)
+def _encode_headers(headers: tuple[Header, ...]) -> bytes:
+    return b"".join(b"%s: %s\r\n" % header for header in headers)
+
+
 def build_answer(status: int, body: object, *headers: Header) -> Answer:
     """JSON that nobody may keep."""
     return Answer(status, msgspec.json.encode(body), (_JSON, _NO_STORE, *CORS, *headers))
+
+
+@lru_cache(maxsize=1_024)
+def build_success(accepted: int, duplicates: int) -> Answer:
+    """The answer to calls of which none was rejected."""
+    return build_answer(200, {"success": True, "accepted": accepted, "duplicates": duplicates, "rejected": []})
 
 
 def build_probe_answer(status: int, body: object) -> Answer:

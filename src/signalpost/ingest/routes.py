@@ -5,12 +5,12 @@ It is an ASGI app of its own rather than a router's: one look-up finds any path,
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
-from signalpost.bounded_http import BrokenRequest
+from signalpost.bounded_http import WHOLE_ANSWER, BrokenRequest
 from signalpost.catalog import Catalog, Source
 from signalpost.history.calls import History
 from signalpost.history.entries import RequestFacts
@@ -25,6 +25,7 @@ from signalpost.ingest.answers import (
     build_call_refusal,
     build_probe_answer,
     build_refusal,
+    build_success,
 )
 from signalpost.ingest.bodies import NO_ROOM, BodyMemory, read_body
 from signalpost.ingest.decode import DecodedBatch, Limits, RequestFault, decode_batch, decode_single, decompress
@@ -42,6 +43,7 @@ from signalpost.telemetry import Telemetry
 
 _SHORTEST_RETRY, _LONGEST_RETRY = 5, 60
 
+_NOTHING: Final[Mapping[str, Any]] = {}
 _NO_SUCH_PATH: Final = RequestFault("not_found", "no such path; calls go to /v1/track, /v1/batch and so on")
 _UNKNOWN_SOURCE: Final = RequestFault("unknown_source", "no source has this write key")
 _NOT_STORED: Final = RequestFault("temporarily_unavailable", "not stored; send it again later")
@@ -123,7 +125,9 @@ class TrackingApi:
         finally:
             self._memory.give_back(request)
         # An image is always an image: what a POST would be answered is only recorded.
-        await (GIF_ANSWER if request.is_pixel else answer).send(send, request.id)
+        # A HEAD has no body, and only the long way knows that.
+        send_whole = scope.get("extensions", _NOTHING).get(WHOLE_ANSWER) if request.method != "HEAD" else None
+        await (GIF_ANSWER if request.is_pixel else answer).send(send, request.id, send_whole)
 
     async def _answer(self, request: TrackingRequest) -> Answer:
         path = find_path(request.path)
@@ -252,6 +256,8 @@ def _describe_receipt(receipt: IntakeReceipt, *, is_single: bool) -> Answer:
     if is_single and receipt.rejected:
         invalid = receipt.rejected[0].invalid
         return build_call_refusal(invalid.code, invalid.message)
+    if not receipt.rejected:
+        return build_success(receipt.accepted, receipt.duplicates)
     rejected = [
         {"index": call.index, "code": call.invalid.code, "message": call.invalid.message} for call in receipt.rejected
     ]

@@ -33,7 +33,8 @@ class UserData(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def find_present(self) -> tuple[str, ...]:
         """The names of the match keys that are there."""
-        return tuple(key for key in self.__struct_fields__ if getattr(self, key) is not None)
+        values = msgspec.structs.astuple(self)
+        return tuple([key for key, value in zip(self.__struct_fields__, values, strict=True) if value is not None])
 
 
 class ServerEvent(msgspec.Struct, frozen=True, omit_defaults=True):
