@@ -139,6 +139,7 @@ async def test_40_a_head_out_of_bounds(tmp_path, request_head, status, code):
         got, headers, body = split_answer(answer)
         assert (got, json.loads(body)["code"], headers["connection"]) == (status, code, "close")
         assert [row.kind.code for row in gateway.history.refused_requests()] == [code]
+        assert headers.get("allow") == ("GET, HEAD, POST, OPTIONS" if status == 405 else None)
 
 
 async def test_64_headers_of_16_kib(tmp_path):

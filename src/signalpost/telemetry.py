@@ -110,9 +110,9 @@ class Telemetry:
         if duplicates:
             self._count("calls_deduplicated_total", source, by=duplicates)
 
-    def call_invalid(self, source: SourceId, code: str) -> None:
-        """One call was refused for what it is."""
-        self._count("calls_invalid_total", source, code)
+    def calls_invalid(self, source: SourceId, code: str, count: int) -> None:
+        """Calls of a request were refused for what they are."""
+        self._count("calls_invalid_total", source, code, by=count)
 
     def results_stored(self, calls: Sequence[AcceptedCall], is_duplicate: Sequence[bool]) -> None:
         """What mapping made of calls is durable: events that wait, and those that ended at once."""

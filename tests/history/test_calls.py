@@ -1,8 +1,9 @@
 """The live memory of calls: bounded, updated as events reach their end, watched without holding anything up."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from signalpost.history.calls import BYTES_IN_ALL, CALLS_IN_ALL, CALLS_PER_SOURCE, History
+from signalpost.history.calls import BYTES_IN_ALL, CALLS_IN_ALL, CALLS_PER_SOURCE, History, UnreadCalls
 from signalpost.history.entries import CallEntry, CallFilter, EventState, RequestFacts, describe_call
 from signalpost.model.delivery import AcceptedCall, DiscardedEvent, NewEvent, QueuedEvent
 from signalpost.model.ids import DatasetId, DestinationId, MessageId, SourceId
@@ -139,3 +140,47 @@ def test_describing_a_call():
     assert "person" not in repr(described)
     repeated = describe_call(call, is_duplicate=True, call_type="track", event_name="x")
     assert (repeated.verdict, repeated.events) == ("duplicate", [])
+
+
+def unread(first: int, count: int, described: list[int], source: str = "website") -> UnreadCalls:
+    """The calls of a request, which note in `described` when they are built."""
+
+    def describe(skip: int) -> Iterator[CallEntry]:
+        for number in range(first + skip, first + count):
+            described.append(number)
+            yield entry(number, source)
+
+    return UnreadCalls(SourceId(source), count, count * 1_024, describe)
+
+
+def test_calls_are_described_only_when_somebody_looks() -> None:
+    """Requests are noted; those that others push out are never described, and numbers are as if all had been."""
+    history, described = History(), list[int]()
+    for first in range(1, 2_001, 100):
+        history.record_request(unread(first, 100, described))
+    assert not described
+    remembered = history.recent(WEBSITE)
+    assert [call.message_id for call in remembered] == [f"m{number}" for number in range(1_501, 2_001)]
+    assert [call.number for call in remembered] == list(range(1_501, 2_001))
+    assert described == list(range(1_501, 2_001))
+
+
+def test_unread_calls_keep_their_order_among_sources_and_single_entries() -> None:
+    """Whatever is noted or recorded counts up in one order; of a request larger than a ring only its end is built."""
+    history, described = History(), list[int]()
+    history.record_request(unread(1, 2, described))
+    history.record_request(unread(3, 1, described, "app"))
+    history.record(entry(4))
+    history.record_request(unread(5, 2_500, described, "app"))
+    assert described[:3] == [1, 2, 3]
+    assert described[3:] == list(range(2_005, 2_505))
+    numbers = [call.number for call in history.recent()]
+    assert numbers == [1, 2, 4, *range(2_005, 2_505)]
+
+
+def test_many_sources_do_not_hold_unread_calls_without_bound() -> None:
+    """A thousand calls may wait to be described; then they are, so that who looks never waits long."""
+    history, described = History(), list[int]()
+    for number in range(1_001):
+        history.record_request(unread(number, 1, described, f"source-{number % 50}"))
+    assert len(described) == 1_001

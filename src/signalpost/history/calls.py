@@ -1,13 +1,17 @@
 """The last calls of each source and where their events went. The interface of the live debugger.
 
 Bounded three ways: 500 calls of a source, 5,000 calls and 64 MiB in all. It is gone at a restart; the queue and its
-ledger are the record. It never makes a request wait: it is told after the answer is decided.
+ledger are the record. It never makes a request wait: it is told after the answer is decided, and describes the calls
+only when somebody looks; most are pushed out before.
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Final
+
+import msgspec
 
 from signalpost.history.entries import EVERYTHING, CallEntry, CallFilter, RequestFacts
 from signalpost.history.refused_requests import RefusedKind, RefusedRequest, RefusedRequests
@@ -18,7 +22,23 @@ from signalpost.model.ids import MessageId, SourceId
 CALLS_PER_SOURCE: Final = 500
 CALLS_IN_ALL: Final = 5_000
 BYTES_IN_ALL: Final = 64 << 20
+_MOST_UNREAD: Final = 1_000
+"""Calls that wait to be described, so that one who looks need not wait for more than a few milliseconds."""
+
 _COMING_IN_FLOODS: Final = frozenset({"rate_limited", "temporarily_unavailable"})
+
+
+class UnreadCalls(msgspec.Struct, eq=False):
+    """The calls of one request that nobody has looked at. bytes_held: what their entries will hold, roughly.
+
+    describe: builds the entries of all but the first `skip` of them, in order.
+    """
+
+    source_id: SourceId
+    count: int
+    bytes_held: int
+    describe: Callable[[int], Iterable[CallEntry]]
+    first_number: int = 0
 
 
 class History:
@@ -30,13 +50,49 @@ class History:
         self._accepted: dict[tuple[SourceId, MessageId], CallEntry] = {}
         self._bytes_held = 0
         self._last_number = 0
+        self._unread: dict[SourceId, deque[UnreadCalls]] = {}
+        self._unread_calls: Counter[SourceId] = Counter()
+        self._unread_bytes = 0
         self._refused = RefusedRequests()
         self._subscriptions: set[Subscription] = set()
 
+    def record_request(self, calls: UnreadCalls) -> None:
+        """Add the calls of a request; the same as recording one entry after the other."""
+        calls.first_number = self._last_number + 1
+        self._last_number += calls.count
+        waiting = self._unread.setdefault(calls.source_id, deque())
+        waiting.append(calls)
+        self._unread_calls[calls.source_id] += calls.count
+        self._unread_bytes += calls.bytes_held
+        while self._unread_calls[calls.source_id] - waiting[0].count >= CALLS_PER_SOURCE:
+            pushed_out = waiting.popleft()
+            self._unread_calls[calls.source_id] -= pushed_out.count
+            self._unread_bytes -= pushed_out.bytes_held
+        is_much = self._unread_bytes + self._bytes_held > BYTES_IN_ALL or self._unread_calls.total() > _MOST_UNREAD
+        if self._subscriptions or is_much:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Describe the calls that were only noted."""
+        if not self._unread:
+            return
+        requests = sorted(chain.from_iterable(self._unread.values()), key=lambda calls: calls.first_number)
+        self._unread.clear()
+        self._unread_calls.clear()
+        self._unread_bytes = 0
+        for calls in requests:
+            skip = max(0, calls.count - CALLS_PER_SOURCE)
+            for number, entry in enumerate(calls.describe(skip), calls.first_number + skip):
+                self._add(entry, number)
+
     def record(self, entry: CallEntry) -> None:
         """Add a call and give it its number; the oldest of its source, or of all, makes room."""
+        self._catch_up()
         self._last_number += 1
-        entry.number = self._last_number
+        self._add(entry, self._last_number)
+
+    def _add(self, entry: CallEntry, number: int) -> None:
+        entry.number = number
         ring = self._rings.get(entry.source_id)
         if ring is None:
             ring = self._rings[entry.source_id] = deque()
@@ -76,6 +132,7 @@ class History:
 
     def settled(self, events: Iterable[QueuedEvent], state: State, detail: str) -> None:
         """Events have reached a state; calls that are forgotten are ignored."""
+        self._catch_up()
         for event in events:
             entry = self._accepted.get((event.source_id, event.message_id))
             if entry is None:
@@ -90,10 +147,12 @@ class History:
 
     def find_call(self, source_id: SourceId, message_id: MessageId) -> CallEntry | None:
         """The entry of an accepted call that is still remembered."""
+        self._catch_up()
         return self._accepted.get((source_id, message_id))
 
     def find_entry(self, number: int) -> CallEntry | None:
         """The entry of this number, if it is still remembered."""
+        self._catch_up()
         return self._by_number.get(number)
 
     def recent(
@@ -103,6 +162,7 @@ class History:
 
         after: the number of the last entry that is already known, so that who paused can catch up.
         """
+        self._catch_up()
         entries = self._by_number.values() if source_id is None else self._rings.get(source_id, ())
         return tuple(entry for entry in entries if entry.number > after and wanted.admits(entry))
 

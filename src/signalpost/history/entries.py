@@ -13,7 +13,7 @@ from signalpost.model.ids import DatasetId, DestinationId, MessageId, SourceId
 
 Verdict = Literal["accepted", "duplicate", "rejected", "request_fault"]
 
-_ENTRY_OVERHEAD_BYTES: Final = 1 << 10
+ENTRY_OVERHEAD_BYTES: Final = 1 << 10
 """What an entry costs beside its texts, roughly."""
 
 
@@ -84,7 +84,7 @@ class CallEntry:
     @property
     def bytes_held(self) -> int:
         """What it adds to the memory of the debugger, roughly."""
-        return _ENTRY_OVERHEAD_BYTES + len(self.text or b"") + sum(len(event.payload or b"") for event in self.events)
+        return ENTRY_OVERHEAD_BYTES + len(self.text or b"") + sum(len(event.payload or b"") for event in self.events)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,18 @@
 """What the live debugger keeps of each call of a request, once the answer is decided."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import msgspec
 
 from signalpost.catalog import Source
-from signalpost.history.entries import CallEntry, RequestFacts, describe_call
+from signalpost.history.calls import UnreadCalls
+from signalpost.history.entries import ENTRY_OVERHEAD_BYTES, CallEntry, RequestFacts, describe_call
 from signalpost.model.delivery import AcceptedCall
 from signalpost.model.ids import MessageId
-from signalpost.model.segment_event import CALL_TYPES, InvalidCall, RequestContext, SegmentEvent
+from signalpost.model.segment_event import CALL_TYPES, CallType, InvalidCall, RequestContext, SegmentEvent
 
 _LONGEST_SHOWN: Final = 100
 """Characters of a text that a client chose and the debugger lists."""
@@ -24,13 +26,18 @@ class RejectedCall:
     invalid: InvalidCall
 
 
-@dataclass(frozen=True, slots=True)
-class ValidCall:
-    """A call that was read and mapped. index: its place in the request."""
+class ValidCall(msgspec.Struct, gc=False):
+    """A call that was read and mapped, without what was decoded of it.
 
-    index: int
-    event: SegmentEvent
+    library, text: for the debugger, which may keep it for long; as in `CallEntry`.
+    """
+
+    type: CallType
+    event_name: str
+    warnings: tuple[str, ...]
     accepted: AcceptedCall
+    library: str
+    text: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +57,50 @@ class KeptTexts:
         return self.texts[index]
 
 
-def describe_valid(call: ValidCall, facts: RequestFacts, kept: KeptTexts, *, is_duplicate: bool) -> CallEntry:
-    """The entry of a call that was read, whether it is new or a repeat."""
-    event = call.event
+def keep_valid(
+    event: SegmentEvent, accepted: AcceptedCall, facts: RequestFacts, kept: KeptTexts, index: int
+) -> ValidCall:
+    """What outlives the answer to a call. index: its place in the request."""
     warnings: tuple[str, ...] = event.warnings
-    if facts.surrogates_replaced and rb"\ufffd" in kept.texts[call.index]:
+    if facts.surrogates_replaced and rb"\ufffd" in kept.texts[index]:
         warnings = (*warnings, "lone_surrogate_replaced")
+    library = _describe_library(event.context.get("library"))
+    return ValidCall(event.type, event.event, warnings, accepted, library, kept.find(index))
+
+
+def keep_request(
+    source: Source,
+    facts: RequestFacts,
+    valid: Sequence[ValidCall],
+    is_duplicate: Sequence[bool],
+    rejected: Sequence[CallEntry],
+) -> UnreadCalls:
+    """The calls of a request for the debugger, to be described when somebody looks: the valid ones first."""
+
+    def describe(skip: int) -> Iterator[CallEntry]:
+        for call, is_repeat in islice(zip(valid, is_duplicate, strict=True), skip, None):
+            yield _describe_valid(call, facts, is_duplicate=is_repeat)
+        yield from rejected[max(0, skip - len(valid)) :]
+
+    bytes_held = sum(entry.bytes_held for entry in rejected) + sum([_estimate_bytes(call) for call in valid])
+    return UnreadCalls(source.id, len(valid) + len(rejected), bytes_held, describe)
+
+
+def _estimate_bytes(call: ValidCall) -> int:
+    payloads = sum([len(event.payload) for event in call.accepted.events])
+    return ENTRY_OVERHEAD_BYTES + len(call.text or b"") + payloads
+
+
+def _describe_valid(call: ValidCall, facts: RequestFacts, *, is_duplicate: bool) -> CallEntry:
     return describe_call(
         call.accepted,
         is_duplicate=is_duplicate,
-        call_type=event.type,
-        event_name=event.event,
-        warnings=warnings,
+        call_type=call.type,
+        event_name=call.event_name,
+        warnings=call.warnings,
         request=facts,
-        library=_describe_library(event.context.get("library")),
-        text=kept.find(call.index),
+        library=call.library,
+        text=call.text,
     )
 
 

@@ -15,7 +15,7 @@ import msgspec
 from signalpost.catalog import Source
 from signalpost.history.calls import History
 from signalpost.history.entries import NO_REQUEST, RequestFacts
-from signalpost.ingest.entries import KeptTexts, RejectedCall, ValidCall, describe_rejected, describe_valid
+from signalpost.ingest.entries import KeptTexts, RejectedCall, ValidCall, describe_rejected, keep_request, keep_valid
 from signalpost.mapping.action_source import ACTION_SOURCES, find_max_age
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.mapping.mapper import map_event
@@ -69,34 +69,37 @@ class Intake:
         """
         valid: list[ValidCall] = []
         rejected: list[RejectedCall] = []
+        kept = KeptTexts(calls, texts)
         turn_began = self._monotonic()
         for index, raw in enumerate(calls):
             parsed = raw if isinstance(raw, InvalidCall) else parse_call(raw, request)
             if isinstance(parsed, InvalidCall):
                 rejected.append(RejectedCall(index, parsed))
             else:
-                valid.append(ValidCall(index, parsed, self._map_call(parsed, source)))
+                valid.append(keep_valid(parsed, self._map_call(parsed, source), facts, kept, index))
             if self._monotonic() - turn_began > _LONGEST_TURN:
                 await asyncio.sleep(0)
                 turn_began = self._monotonic()
         refused = [RefusedCall(source.id, call.invalid.code) for call in rejected]
         receipt = await self._queue.put([call.accepted for call in valid], refused)
         duplicates = sum(receipt.is_duplicate)
-        self._tell(source.id, valid, len(rejected), receipt.is_duplicate)
-        kept = KeptTexts(calls, texts)
-        for call, is_duplicate in zip(valid, receipt.is_duplicate, strict=True):
-            self._history.record(describe_valid(call, facts, kept, is_duplicate=is_duplicate))
-        for refusal in rejected:
-            self._telemetry.call_invalid(source.id, refusal.invalid.code)
-            self._history.record(describe_rejected(refusal, source, request, facts, kept))
+        self._tell(source.id, valid, rejected, receipt.is_duplicate)
+        entries = [describe_rejected(refusal, source, request, facts, kept) for refusal in rejected]
+        self._history.record_request(keep_request(source, facts, valid, receipt.is_duplicate, entries))
         return IntakeReceipt(len(valid) - duplicates, duplicates, rejected)
 
     def _tell(
-        self, source_id: SourceId, valid: Sequence[ValidCall], rejected: int, is_duplicate: Sequence[bool]
+        self,
+        source_id: SourceId,
+        valid: Sequence[ValidCall],
+        rejected: Sequence[RejectedCall],
+        is_duplicate: Sequence[bool],
     ) -> None:
-        types: Counter[str] = Counter(call.event.type for call in valid)
+        types: Counter[str] = Counter([call.type for call in valid])
         if rejected:
-            types["invalid"] = rejected
+            types["invalid"] = len(rejected)
+        for code, count in Counter(refusal.invalid.code for refusal in rejected).items():
+            self._telemetry.calls_invalid(source_id, code, count)
         self._telemetry.calls_received(source_id, types, sum(is_duplicate))
         self._telemetry.results_stored([call.accepted for call in valid], is_duplicate)
 

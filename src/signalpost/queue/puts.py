@@ -57,8 +57,8 @@ class _PreparedCall(msgspec.Struct):
     payloads: list[bytes]
     dead_letters: list[tuple[_DeadRow, bytes | None]]
     size: int
-    counts: list[tuple[LedgerKey, int]]
-    match_keys: list[MatchKeys]
+    endings: list[tuple[LedgerKey, int]]
+    match_keys: list[tuple[str, ...]]
 
 
 class PreparedPut(msgspec.Struct):
@@ -105,8 +105,8 @@ def _prepare_call(call: AcceptedCall) -> _PreparedCall:
             if event.state == "rejected"
         ],
         size=len(call.events) + len(call.discarded),
-        counts=_count_call(call),
-        match_keys=[(source_id, event.destination_id, event.event_name, event.match_keys) for event in call.events],
+        endings=_count_endings(call) if call.discarded else [],
+        match_keys=[event.match_keys for event in call.events],
     )
 
 
@@ -152,13 +152,9 @@ def _build_dead_row(source_id: str, message_id: str, received_at: int, event: Di
     )
 
 
-def _count_call(call: AcceptedCall) -> list[tuple[LedgerKey, int]]:
+def _count_endings(call: AcceptedCall) -> list[tuple[LedgerKey, int]]:
     source_id = call.source_id
-    counts: list[tuple[LedgerKey, int]] = [((source_id, "", "", "call_accepted", ""), 1)]
-    for event in call.events:
-        destination_id, event_name = event.destination_id, event.event_name
-        counts.append(((source_id, destination_id, event_name, "accepted", ""), 1))
-        counts.append(((source_id, destination_id, "", "waiting_bytes", ""), len(event.payload)))
+    counts: list[tuple[LedgerKey, int]] = []
     for discarded in call.discarded:
         whose = (source_id, discarded.destination_id or "", discarded.event_name)
         code = f"{discarded.code}/{discarded.reason}" if discarded.state == "rejected" else discarded.code
@@ -199,8 +195,7 @@ class PutStore:
         if group.digests:
             digests = b"".join(group.digests)
             self._connection.execute(_INSERT_DEDUPE_KEYS, (now_ms, digests, first_id, self._next_id - 1))
-        group.counts.update(count_match_keys(group.match_keys))
-        self._ledger.add(now_ms, group.counts)
+        self._ledger.add(now_ms, group.count())
         return stored
 
     def _add(self, put: PreparedPut, group: "_Group") -> StoredPut:
@@ -228,16 +223,33 @@ class _Group:
         self.dead_letters: list[tuple[_DeadRow, bytes | None]] = []
         self.digests: list[bytes] = []
         self.counts: Counter[LedgerKey] = Counter()
-        self.match_keys: Counter[MatchKeys] = Counter()
+        self._calls: Counter[str] = Counter()
+        self._waiting_bytes: Counter[tuple[str, str]] = Counter()
+        self._match_keys: Counter[MatchKeys] = Counter()
 
     def add(self, call: _PreparedCall) -> None:
         self.digests.append(call.digest)
         self.events += call.events
         self.payloads += call.payloads
         self.dead_letters += call.dead_letters
-        for key, count in call.counts:
+        self._calls[call.source_id] += 1
+        for row, keys in zip(call.events, call.match_keys, strict=True):
+            source_id, destination_id, event_name, size = row[0], row[3], row[5], row[10]
+            self._match_keys[source_id, destination_id, event_name, keys] += 1
+            self._waiting_bytes[source_id, destination_id] += size
+        for key, count in call.endings:
             self.counts[key] += count
-        self.match_keys.update(call.match_keys)
+
+    def count(self) -> Counter[LedgerKey]:
+        """What the ledger counts of it; most events of a group are alike, so each kind is named once."""
+        counts = self.counts + count_match_keys(self._match_keys)
+        for source_id, count in self._calls.items():
+            counts[source_id, "", "", "call_accepted", ""] += count
+        for (source_id, destination_id), size in self._waiting_bytes.items():
+            counts[source_id, destination_id, "", "waiting_bytes", ""] += size
+        for (source_id, destination_id, event_name, _), count in self._match_keys.items():
+            counts[source_id, destination_id, event_name, "accepted", ""] += count
+        return counts
 
 
 def _to_json(rows: Sequence[_EventRow] | Sequence[_DeadRow]) -> str:
