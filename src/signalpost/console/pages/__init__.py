@@ -1,6 +1,6 @@
 """The pages: one file for each, with a template of the same name. Each route asks for a role like those of the API."""
 
-from signalpost.console.pages import audit, destinations, facebook, home, sign_in, sources, users, welcome
+from signalpost.console.pages import audit, debugger, destinations, facebook, home, sign_in, sources, users, welcome
 
 PAGES = (
     home.router,
@@ -8,7 +8,8 @@ PAGES = (
     welcome.router,
     sources.router,
     destinations.router,
-    facebook.router,
+    debugger.router,
     users.router,
     audit.router,
+    facebook.router,
 )

@@ -13,6 +13,11 @@ document.addEventListener("htmx:responseError", (event) => {
   if (event.detail.xhr.status === 401) window.location.reload();
 });
 
+// A live page tells when the gateway does not answer.
+for (const [name, isOffline] of [["htmx:sendError", true], ["htmx:beforeOnLoad", false]]) {
+  document.addEventListener(name, () => document.body.classList.toggle("is-offline", isOffline));
+}
+
 document.addEventListener("click", async (event) => {
   const target = event.target.closest("[data-copy], [data-add-row], [data-remove-row]");
   if (!target) return;
