@@ -11,7 +11,7 @@ import requests
 
 from tests.acceptance.processes import WRITE_KEY, drain, running, start, write_configuration
 
-ROUNDS = 20
+ROUNDS = 30
 STOPS = 5
 LONGEST_STOP_SECONDS = 20
 CALLS_PER_REQUEST = 20
@@ -57,8 +57,8 @@ def _build_call(number: int) -> dict[str, object]:
     }
 
 
-def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    """After 20 SIGKILLs at random moments every acknowledged messageId is accounted for, and repeats are bounded."""
+def test_thirty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    """After 30 SIGKILLs at random moments every acknowledged messageId is accounted for, and repeats are bounded."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)

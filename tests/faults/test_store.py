@@ -9,13 +9,30 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import requests
 
 from signalpost.failpoints import EXIT_CODE
 from tests.acceptance.processes import Program, drain, running, start, write_configuration
 from tests.faults.harness import Load, find_lost
 
 # Those that a load of good and bad orders reaches.
-_REACHED = ("in_group", "after_commit_before_answer", "after_lease", "in_settle")
+_REACHED = (
+    "after_parse",
+    "in_group",
+    "after_commit_before_answer",
+    "after_lease",
+    "after_send_before_read",
+    "after_answer_before_settle",
+    "in_settle",
+)
+
+# Those that are reached when Meta refuses some of the orders.
+_REACHED_BY_REFUSALS = ("mid_bisect", "in_dead_letter")
+_POISON = {
+    "fault": "poison",
+    "match": {"event_id": [f"fault-{number}" for number in range(5, 20_000, 500)]},
+    "params": {"as": "lead_id_invalid"},
+}
 
 
 @pytest.mark.parametrize("hits", [1, 2, 3])
@@ -23,18 +40,32 @@ _REACHED = ("in_group", "after_commit_before_answer", "after_lease", "in_settle"
 def test_crash_at_a_named_point_loses_nothing(tmp_path: Path, name: str, hits: int) -> None:
     """F1b: dying right there loses nothing that was acknowledged, and the next start is stuck behind no lease."""
     with running("emulator", "--port", "0", folder=tmp_path) as meta:
-        config = write_configuration(tmp_path, meta.announced["url"])
-        environment = {"SIGNALPOST_TESTING": "1", "SIGNALPOST_FAILPOINT": f"{name}:{hits}"}
-        gateway = start("serve", "--config", str(config), folder=tmp_path, environment=environment)
-        load = Load(gateway.announced["tracking_url"], count(1))
-        load.start()
-        assert gateway.process.wait(timeout=30) == EXIT_CODE
-        load.stop()
-        assert gateway.process.stdout is not None
-        gateway.process.stdout.close()
-        with running("serve", "--config", str(config), folder=tmp_path) as gateway:
-            ledger = drain(gateway)
-        assert find_lost(load.acknowledged, meta.announced["url"], tmp_path / "data") == []
+        _crash_and_drain(tmp_path, meta.announced["url"], f"{name}:{hits}")
+
+
+@pytest.mark.parametrize("hits", [1, 2, 3])
+@pytest.mark.parametrize("name", _REACHED_BY_REFUSALS)
+def test_crash_while_meta_refuses_some_loses_nothing(tmp_path: Path, name: str, hits: int) -> None:
+    """F1b: the same in the middle of the search for refused events, and while one becomes a dead letter."""
+    with running("emulator", "--port", "0", folder=tmp_path) as meta:
+        requests.post(f"{meta.announced['url']}/_emulator/faults", json=_POISON, timeout=10).raise_for_status()
+        _crash_and_drain(tmp_path, meta.announced["url"], f"{name}:{hits}")
+
+
+def _crash_and_drain(tmp_path: Path, meta_url: str, failpoint: str) -> None:
+    """Load a gateway until it dies there, start it again, and check that everything acknowledged has its end."""
+    config = write_configuration(tmp_path, meta_url)
+    environment = {"SIGNALPOST_TESTING": "1", "SIGNALPOST_FAILPOINT": failpoint}
+    gateway = start("serve", "--config", str(config), folder=tmp_path, environment=environment)
+    load = Load(gateway.announced["tracking_url"], count(1))
+    load.start()
+    assert gateway.process.wait(timeout=30) == EXIT_CODE
+    load.stop()
+    assert gateway.process.stdout is not None
+    gateway.process.stdout.close()
+    with running("serve", "--config", str(config), folder=tmp_path) as gateway:
+        ledger = drain(gateway)
+    assert find_lost(load.acknowledged, meta_url, tmp_path / "data") == []
     assert (ledger["imbalance"], ledger["dead_letter_imbalance"]) == (0, 0)
 
 

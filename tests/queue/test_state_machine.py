@@ -244,4 +244,4 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestStateMachine = QueueMachine.TestCase
-TestStateMachine.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+TestStateMachine.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final, assert_never
 
+from signalpost import failpoints
 from signalpost.deliver.batches import group_into_batches, split_expired
 from signalpost.deliver.bisection import Bisection, Suspects
 from signalpost.deliver.gate import Gate
@@ -82,6 +83,7 @@ class Sender:
             if search.has_refused:
                 self._parts.telemetry.bisected(self._destination_id)
             decision = await self._attempt(part, self._parts.send)
+            failpoints.reach("mid_bisect" if search.has_refused else "after_answer_before_settle")
             match decision:
                 case Split():
                     search.split(part)

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import msgspec
 
+from signalpost import failpoints
 from signalpost.catalog import Source
 from signalpost.history.calls import History
 from signalpost.history.entries import NO_REQUEST, RequestFacts
@@ -80,6 +81,7 @@ class Intake:
             if self._monotonic() - turn_began > _LONGEST_TURN:
                 await asyncio.sleep(0)
                 turn_began = self._monotonic()
+        failpoints.reach("after_parse")
         refused = [RefusedCall(source.id, call.invalid.code) for call in rejected]
         receipt = await self._queue.put([call.accepted for call in valid], refused)
         duplicates = sum(receipt.is_duplicate)

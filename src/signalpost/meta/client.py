@@ -12,6 +12,7 @@ from typing import Self
 
 import aiohttp
 
+from signalpost import failpoints
 from signalpost.meta.headers import find_date, find_usage, find_wait_seconds
 from signalpost.meta.requests import build_body, build_probe_body
 from signalpost.meta.response import classify, classify_probe
@@ -74,6 +75,7 @@ class MetaClient:
             async with self._session.post(
                 url, data=io.BytesIO(body), headers=headers, allow_redirects=False
             ) as response:
+                failpoints.reach("after_send_before_read")
                 answer = await _read_at_most(response.content, MAX_ANSWER_BYTES)
                 # Meta may repeat a token that it refuses, and what it says is kept with the event.
                 answer = answer.replace(token.encode(), MASK.encode())
