@@ -136,3 +136,24 @@ def test_surrogates(parts):
     text = "".join(parts)
     expected = re.sub("[\ud800-\udfff]", "\ufffd", json.loads(f'"{text}"'))
     assert decode_call(f'["{text}"]'.encode(), LIMITS) == [expected]
+
+
+def _measure_depth(value: object) -> int:
+    below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if below is None else 1 + max(map(_measure_depth, below), default=0)
+
+
+_TRICKY_TEXT = st.text(alphabet='[]{}"\\,:a\n', max_size=12)
+_TRICKY_JSON = st.recursive(
+    _TRICKY_TEXT, lambda below: st.lists(below, max_size=3) | st.dictionaries(_TRICKY_TEXT, below, max_size=3)
+)
+
+
+@given(_TRICKY_JSON, st.integers(58, 66))
+def test_depth_is_counted_outside_texts_only(value, levels):
+    """Brackets, quotes and backslashes within texts change nothing: 64 levels are taken and 65 are too many."""
+    for _ in range(levels):
+        value = {"[": value}
+    decoded = decode_single(msgspec.json.encode(value), Limits())
+    is_too_deep = isinstance(decoded.calls[0], InvalidCall) and decoded.calls[0].code == "too_deep"
+    assert is_too_deep == (_measure_depth(value) > 64)

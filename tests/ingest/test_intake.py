@@ -197,7 +197,7 @@ def test_any_call_alone(call):
     decoded = decode_single(msgspec.json.encode(call), Limits())
     if isinstance(decoded, DecodedBatch):
         intake = Intake(ForgetfulQueue(), History(), Telemetry())
-        receipt = asyncio.run(intake.accept(decoded.calls, SOURCE, replace(REQUEST, call_type="track")))
+        receipt = asyncio.run(intake.accept(decoded.calls, SOURCE, msgspec.structs.replace(REQUEST, call_type="track")))
         assert receipt.accepted + len(receipt.rejected) == 1
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
+
 from signalpost.bounded_http import WHOLE_ANSWER, BrokenRequest
 from signalpost.catalog import Catalog, Source
 from signalpost.history.calls import History
@@ -203,7 +205,7 @@ class TrackingApi:
                 return self._refuse(request, found)
             source = found
             if decoded.write_key is None and key is not None:
-                decoded = replace(decoded, calls=refuse_other_keys(decoded, key))
+                decoded = msgspec.structs.replace(decoded, calls=refuse_other_keys(decoded, key))
         objection = self._doors.find_objection(request, source)
         if objection is not None:
             return self._refuse(request, objection)

@@ -6,7 +6,6 @@ sections 4 and 7.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -116,8 +115,7 @@ class InvalidCall(msgspec.Struct, frozen=True):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class RequestContext:
+class RequestContext(msgspec.Struct, frozen=True):
     """What one request lends to each of its calls.
 
     received_at: aware UTC; one value for the whole request.
@@ -133,8 +131,8 @@ class RequestContext:
     new_message_id: Callable[[], str]
     call_type: CallType | None = None
     sent_at: object = None
-    context: JsonObject = field(default_factory=lambda: _NOTHING)
-    integrations: JsonObject = field(default_factory=lambda: _NOTHING)
+    context: JsonObject = msgspec.field(default_factory=lambda: _NOTHING)
+    integrations: JsonObject = msgspec.field(default_factory=lambda: _NOTHING)
     client_ip: str | None = None
     client_user_agent: str | None = None
     is_client_side: bool = False

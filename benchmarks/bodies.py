@@ -1,0 +1,95 @@
+"""What the worst body of 500 KiB costs: processor time until each of its calls is read or refused, without mapping.
+
+Aim: under 50 ms for each, so that whoever sends such bodies can't keep others waiting. The best of five turns counts.
+"""
+
+import gc
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from benchmarks.machine import describe_machine
+from signalpost.ingest.decode import Limits, RequestFault, decode_batch, decode_single
+from signalpost.model.segment_event import InvalidCall, RequestContext, parse_call
+
+SIZE: Final = 500 << 10
+AIM_MS: Final = 50
+TURNS: Final = 5
+_LIMITS: Final = Limits()
+_CONTEXT: Final = RequestContext(received_at=datetime(2026, 11, 21, tzinfo=UTC), new_message_id=lambda: "bench")
+
+
+def _fill(before: bytes, part: bytes, after: bytes, between: bytes = b"") -> bytes:
+    """A body of 500 KiB: as many parts as fit."""
+    count = (SIZE - len(before) - len(after) + len(between)) // (len(part) + len(between))
+    return before + between.join([part] * count) + after
+
+
+def _build_batch(call: Mapping[str, object]) -> bytes:
+    text = json.dumps(call).encode()
+    count = min(_LIMITS.max_batch_calls, SIZE // (len(text) + 1))
+    return b'{"batch":[' + b",".join([text] * count) + b"]}"
+
+
+def build_bodies() -> dict[str, bytes]:
+    """The worst we know, by name. Singles are larger than a call may be, which only shows once they are read."""
+    call = {"type": "track", "event": "x", "userId": "u", "timestamp": "2026-11-21T11:59:58.250+01:00"}
+    keys = b",".join(b'"%d":0' % number for number in range(45_000))
+    before, after = b'{"userId":"u","event":"x","properties":', b"}"
+    return {
+        "a number in brackets, again and again": _fill(before + b"[", b"[0]", b"]" + after, b","),
+        "empty objects": _fill(before + b"[", b"{}", b"]" + after, b","),
+        "45,000 keys in one object": before + b"{" + keys + b"}" + after,
+        "one key, again and again": _fill(before + b"{", b'"a":0', b"}" + after, b","),
+        "nested 900 deep, again and again": _fill(before + b"[", b"[" * 900 + b"]" * 900, b"]" + after, b","),
+        "brackets that never close": b"[" * SIZE,
+        "digits of one number": _fill(before, b"7", after),
+        "escapes": _fill(before + b'"', rb"\u00e9", b'"' + after),
+        "half surrogates": _fill(before + b'"', rb"\ud800", b'"' + after),
+        "backslashes before a half surrogate": _fill(before + b'"', rb"\\", rb'\ud800"' + after),
+        "letters outside ASCII": _fill(before + b'"', "é".encode(), b'"' + after),
+        "2,500 calls without anything": _build_batch({}),
+        "2,500 good calls": _build_batch(call),
+        "2,500 calls with a bad time": _build_batch({**call, "timestamp": "2026-11-21T11:59:58.250 x"}),
+        "calls of 32 KiB, nested as deep as allowed": _build_batch(
+            {**call, "properties": {str(n): json.loads("[" * 60 + "]" * 60) for n in range(240)}}
+        ),
+    }
+
+
+def _read(body: bytes) -> int:
+    """Read every call of a body; the number of those that are good."""
+    decode = decode_batch if body.startswith(b'{"batch"') else decode_single
+    decoded = decode(body, _LIMITS)
+    if isinstance(decoded, RequestFault):
+        return 0
+    parsed = [call if isinstance(call, InvalidCall) else parse_call(call, _CONTEXT) for call in decoded.calls]
+    return sum(not isinstance(call, InvalidCall) for call in parsed)
+
+
+def _measure(body: bytes) -> float:
+    took = []
+    for _ in range(TURNS):
+        began = time.process_time()
+        _read(body)
+        took.append(time.process_time() - began)
+    return min(took) * 1_000
+
+
+def main() -> None:
+    """Run and print."""
+    print("Bodies of 500 KiB: read, decoded, parsed and validated")
+    print(f"  machine        {describe_machine()}; processor time, best of {TURNS}")
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)  # as the gateway does
+    bodies = build_bodies()
+    times = {name: _measure(body) for name, body in bodies.items()}
+    for name, took in sorted(times.items(), key=lambda row: -row[1]):
+        print(f"  {took:>6.1f} ms      {name} ({len(bodies[name]) >> 10} KiB, {_read(bodies[name]):,} good calls)")
+    print(f"  worst          {max(times.values()):.1f} ms (aim: under {AIM_MS} ms)")
+
+
+if __name__ == "__main__":
+    main()
