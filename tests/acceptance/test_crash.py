@@ -12,8 +12,6 @@ import requests
 from tests.acceptance.processes import WRITE_KEY, drain, running, start, write_configuration
 
 ROUNDS = 30
-STOPS = 5
-LONGEST_STOP_SECONDS = 20
 CALLS_PER_REQUEST = 20
 MOST_REPEATS_PER_KILL = 1_000
 
@@ -89,33 +87,6 @@ def test_thirty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None
     assert ledger["imbalance"] == 0
     assert not arrived.keys() & buried
     assert sum(arrived.values()) - len(arrived) <= ROUNDS * MOST_REPEATS_PER_KILL
-
-
-def test_stopping_under_load_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    """SIGTERM in the middle of the traffic: exit 0 within 20 seconds, every acknowledged event once, none twice."""
-    numbers = count(1)
-    acknowledged: list[str] = []
-    with running("emulator", "--port", "0", folder=tmp_path) as meta:
-        config = write_configuration(tmp_path, meta.announced["url"])
-        for _ in range(STOPS):
-            with running("serve", "--config", str(config), folder=tmp_path) as gateway:
-                load = Load(gateway.announced["tracking_url"], numbers)
-                load.start()
-                time.sleep(random.uniform(0.1, 0.5))
-                began = time.monotonic()
-                assert gateway.stop() == 0
-                assert time.monotonic() - began < LONGEST_STOP_SECONDS
-                load.stop()
-                acknowledged += load.acknowledged
-        with running("serve", "--config", str(config), folder=tmp_path) as gateway:
-            ledger = drain(gateway)
-        rows = _read_all_rows(meta.announced["url"])
-    arrived = {row["event_id"]: row["accepted"] for row in rows}
-    buried = _read_dead_letters(tmp_path / "data" / "queue.db")
-    assert len(acknowledged) > STOPS * CALLS_PER_REQUEST
-    assert [message_id for message_id in acknowledged if message_id not in arrived and message_id not in buried] == []
-    assert set(arrived.values()) == {1}
-    assert ledger["imbalance"] == 0
 
 
 def _read_all_rows(meta_url: str) -> list[dict[str, int]]:
