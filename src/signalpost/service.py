@@ -172,7 +172,7 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
 
         control_token = new_control_token()
         intake = Intake(queue, history, telemetry)
-        parts = _build_console_parts(config, service, store, intake, telemetry, readiness, control_token)
+        parts = _build_console_parts(config, service, store, intake, telemetry, readiness, control_token, meta)
         service.console_app = build_console_app(parts)
         console = Listener(service.console_app, console_socket)
         await console.start()
@@ -209,6 +209,7 @@ def _build_console_parts(
     telemetry: Telemetry,
     readiness: Readiness,
     control_token: str,
+    meta: MetaClient,
 ) -> ConsoleParts:
     async def send_call(write_key: str, call: Mapping[str, object]) -> bool:
         source = service.catalog.find_source(write_key)
@@ -236,6 +237,7 @@ def _build_console_parts(
         setup_token=SetupToken(_now()),
         sign_in_limits=SignInLimits(),
         now=_now,
+        send_batch=meta.send,
         send_call=send_call,
         tracking_openapi=build_openapi(read_build_info().version),
         data_folder=server.data_dir,

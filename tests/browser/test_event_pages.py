@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,3 +170,40 @@ async def test_hostile_calls_are_shown_as_text(shop, visitor) -> None:
     await expect(page.locator("#call pre").first).to_contain_text("__proto__")
     await check_page(page)
     assert dialogs == []
+
+
+async def test_the_tester_explains_a_call_and_sends_it(shop, visitor) -> None:
+    """A sample is explained; a call that is pasted gets its warnings; Meta's own answer shows after it is sent."""
+    page = await shop.enter(visitor, "/tester")
+    await check_page(page)
+    await page.click("button:has-text('Explain')")
+    results = page.locator("#results")
+    await expect(results).to_contain_text("Purchase")
+    await expect(results).to_contain_text("context.traits.email")
+    await expect(results).to_contain_text("j***@e***.com")
+    await expect(results).to_contain_text("Enough for Meta")
+    await expect(results.locator("pre")).to_contain_text('"event_name": "Purchase"')
+    await check_page(page)
+    await show(page, "tester")
+    await page.click("text=Send to Meta")
+    await expect(results).to_contain_text("Meta took the event.")
+    await page.fill("#call", '{"event": "Order Completed", "userId": "u1", "properties": {"revenue": "a lot"}}')
+    await page.click("button:has-text('Explain')")
+    await expect(results).to_contain_text("Rejected")
+    await show(page, "tester-rejected")
+
+
+async def test_the_tester_loads_a_call_of_the_debugger(shop, visitor) -> None:
+    """Masked at first; as it was sent when an admin asks for that, and the audit log says so."""
+    page = await shop.enter(visitor, "/debugger")
+    await shop.send(**{**ORDER, "event": HOSTILE})
+    await page.locator(".feed-row").first.click()
+    await page.click("text=Explain in the Event Tester")
+    assert PERSON not in await page.content()
+    await expect(page.locator("#call")).to_have_value(re.compile("onerror"))
+    await page.click("text=Load as sent")
+    await expect(page.locator("#call")).to_have_value(re.compile(PERSON))
+    await page.click("button:has-text('Explain')")
+    await expect(page.locator("#results h2").first).to_contain_text("<img src=x")
+    await page.goto(shop.url + "/audit")
+    await expect(page.locator("main")).to_contain_text("call.revealed")

@@ -16,6 +16,7 @@ from signalpost.console.people import People
 from signalpost.console.setup_token import SetupToken
 from signalpost.console.sign_in_limits import SignInLimits
 from signalpost.history.calls import History
+from signalpost.model.delivery import Answer, Batch, Target
 from signalpost.queue.interface import Queue
 from signalpost.store.database import SettingsStore
 from signalpost.telemetry import Telemetry
@@ -27,6 +28,7 @@ class ConsoleParts:
     """The running gateway as the console sees it.
 
     find_unreadiness: why calls are not taken now, or None. find_tracking_url: where senders reach the tracking API.
+    send_batch: sends to Meta at once, beside the queue.
     send_call: takes a write key and a call as the tracking API would; whether it was accepted.
     host_names: those under which browsers reach the console, besides the loopback ones. allow_http: whether people may
     sign in over plain HTTP from other machines. trusted_proxies: whose X-Forwarded-For and X-Forwarded-Proto count.
@@ -47,6 +49,7 @@ class ConsoleParts:
     setup_token: SetupToken
     sign_in_limits: SignInLimits
     now: Callable[[], datetime]
+    send_batch: Callable[[Batch, Target], Awaitable[Answer]]
     send_call: Callable[[str, Mapping[str, object]], Awaitable[bool]]
     tracking_openapi: Mapping[str, Any]
     data_folder: Path

@@ -1,6 +1,17 @@
 """The pages: one file for each, with a template of the same name. Each route asks for a role like those of the API."""
 
-from signalpost.console.pages import audit, debugger, destinations, facebook, home, sign_in, sources, users, welcome
+from signalpost.console.pages import (
+    audit,
+    debugger,
+    destinations,
+    facebook,
+    home,
+    sign_in,
+    sources,
+    tester,
+    users,
+    welcome,
+)
 
 PAGES = (
     home.router,
@@ -9,6 +20,7 @@ PAGES = (
     sources.router,
     destinations.router,
     debugger.router,
+    tester.router,
     users.router,
     audit.router,
     facebook.router,
