@@ -399,15 +399,9 @@ class Workspace:
         for stored in stored_destinations:
             if stored.name not in destinations:
                 destinations[stored.name] = build_stored_destination(stored)
-        connected = self._store.read(lambda connection: list_connected_tokens(connection, vault))
-        connected = {
-            name: token
-            for name, token in connected.items()
-            if name in destinations and destinations[name].settings.access_token is None
-        }
-        for name, token in connected.items():
-            settings = destinations[name].settings.model_copy(update={"access_token": token.access_token})
-            destinations[name] = replace(destinations[name], settings=settings)
+        tokens = self._store.read(lambda connection: list_connected_tokens(connection, vault))
+        connected = {name: tokens[name] for name, each in destinations.items() if needs_token(each) and name in tokens}
+        destinations = {name: use_connected_token(each, tokens) for name, each in destinations.items()}
         sources = {
             name: replace(source, destinations=tuple(destinations[each.name] for each in source.destinations))
             for name, source in self._file_sources.items()
@@ -493,6 +487,20 @@ def _check_name(name: str, taken: Mapping[str, object], kind: str) -> str:
     if name.casefold() in {known.casefold() for known in taken}:
         raise ChangeRefused("name_taken", f'There is already a {kind} named "{name}".', {"name": "is taken"})
     return name
+
+
+def needs_token(destination: Destination) -> bool:
+    """Whether its settings give none, so that a connected one is used."""
+    return destination.settings.access_token is None
+
+
+def use_connected_token(destination: Destination, tokens: Mapping[str, ConnectedToken]) -> Destination:
+    """The destination with its connected token, if it needs and has one."""
+    token = tokens.get(destination.name)
+    if token is None or not needs_token(destination):
+        return destination
+    settings = destination.settings.model_copy(update={"access_token": token.access_token})
+    return replace(destination, settings=settings)
 
 
 def build_stored_destination(stored: destination_rows.StoredDestination) -> Destination:

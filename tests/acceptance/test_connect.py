@@ -123,6 +123,7 @@ def test_a_connection_outlives_a_restart(setting: Setting) -> None:
     """The sealed token stands beside the file's destination; disconnected, events wait again."""
     with setting.connecting() as (url, _):
         come_back(*press(requests.Session(), url, "allow"), 200)
+    assert b"has no access token" not in run("doctor", folder=setting.folder).stdout
     assert setting.gateway.stop() == 0
     with running("serve", "--config", str(setting.config), folder=setting.folder) as gateway:
         setting.gateway = gateway
@@ -132,6 +133,7 @@ def test_a_connection_outlives_a_restart(setting: Setting) -> None:
         assert ended.returncode == 0, ended.stderr
         setting.send()
         wait_for(gateway, PAUSED)
+        assert b"has no access token" in run("doctor", folder=setting.folder).stdout
         assert read_error(run("connect", "main-pixel", "--disconnect", folder=setting.folder)).endswith(
             "is not connected with Facebook."
         )

@@ -25,11 +25,12 @@ from signalpost.meta.client import MetaClient
 from signalpost.model.errors import ConfigError, SignalpostError
 from signalpost.model.ledger import Ledger
 from signalpost.queue.room import RoomLimits
+from signalpost.store.connected_tokens import list_connected_tokens
 from signalpost.store.database import SETTINGS_NAME
 from signalpost.store.destinations import list_destinations
 from signalpost.store.schema import check_file
 from signalpost.vault import MASTER_KEY_NAME, Vault, parse_master_key, read_key_file
-from signalpost.workspace import build_stored_destination
+from signalpost.workspace import build_stored_destination, use_connected_token
 
 _OFFLINE: Final = "facebook-offline-conversions"
 _AT_ONCE: Final = 8
@@ -61,8 +62,7 @@ async def examine(file: Path | None, now: datetime) -> Examination:
         fix = "Mend it; docs/reference/settings.md lists every setting. The other checks need it."
         found.checks.append(Check("configuration", "broken", str(error), fix))
         return found
-    stored, trouble = _read_stored_destinations(config)
-    destinations += [each for each in stored if each.name not in {known.name for known in destinations}]
+    destinations, trouble = _add_what_is_stored(config, destinations)
     found.checks += [trouble or check_configuration(sources, destinations)]
     found.checks += [check_secret_files(secret_files), *_check_machine(config, found)]
     found.checks += await _ask_meta(config, destinations, now)
@@ -105,22 +105,31 @@ def _check_machine(config: Config, found: Examination) -> list[Check]:
     return checks
 
 
-def _read_stored_destinations(config: Config) -> tuple[list[Destination], Check | None]:
-    """The destinations made in the console; or what keeps them from being read."""
+def _add_what_is_stored(config: Config, declared: list[Destination]) -> tuple[list[Destination], Check | None]:
+    """Add those made in the console, and the tokens of connections; or what keeps them from being read."""
     folder = config.server.data_dir
     try:
         if not (folder / SETTINGS_NAME).exists():
-            return [], None
+            return declared, None
         if config.master_key is not None:
             vault = Vault(parse_master_key(config.master_key.get_secret_value()))
         else:
             vault = Vault(read_key_file(folder / MASTER_KEY_NAME))
         with closing(apsw.Connection(str(folder / SETTINGS_NAME), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
             check_file(connection)
-            return [build_stored_destination(stored) for stored in list_destinations(connection, vault)], None
+            names = {known.name for known in declared}
+            stored = [each for each in list_destinations(connection, vault) if each.name not in names]
+            tokens = list_connected_tokens(connection, vault) if _has_connected_tokens(connection) else {}
+            found = [*declared, *map(build_stored_destination, stored)]
+            return [use_connected_token(each, tokens) for each in found], None
     except (SignalpostError, apsw.Error, OSError) as error:
         fix = "Give the master key that the secrets were sealed with, or restore settings.db from a backup."
-        return [], Check("configuration", "broken", f"what the console stored can't be read: {error}", fix)
+        return declared, Check("configuration", "broken", f"what the console stored can't be read: {error}", fix)
+
+
+def _has_connected_tokens(connection: apsw.Connection) -> bool:
+    """False for a file that an earlier version wrote: the doctor changes nothing, so it stays as it is."""
+    return bool(connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'connected_tokens'").get)
 
 
 async def _ask_meta(config: Config, destinations: Sequence[Destination], now: datetime) -> list[Check]:

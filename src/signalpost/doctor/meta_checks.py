@@ -46,7 +46,7 @@ async def check_destination(
         return [Check(name, "ok", "switched off: calls are not mapped for it")], None
     settings = destination.settings
     if settings.access_token is None:
-        fix = "Set its access_token or access_token_file to a system user's token."
+        fix = "Set its access_token or access_token_file to a system user's token, or connect it: `signalpost connect`."
         return [Check(name, "broken", "has no access token", fix)], None
     if not settings.dataset_ids:
         fix = "Name its dataset (pixel_id, or the event sets); Meta's Events Manager shows the ids."
