@@ -48,7 +48,7 @@ def test_what_cannot_be_sent(tmp_path: Path) -> None:
     (tmp_path / "broken.jsonl").write_text('{"a": 1}\n{"b": ')
     to = ("--write-key", WRITE_KEY, "--url", "http://127.0.0.1:1")
     expected = {
-        "calls.jsonl": "http://127.0.0.1:1/v1/batch: cannot be reached",
+        "calls.jsonl": "http://127.0.0.1:1 cannot be reached",
         "broken.jsonl": "broken.jsonl: line 2 is not valid JSON",
         "nowhere.jsonl": "nowhere.jsonl: cannot be read: No such file or directory",
     }
