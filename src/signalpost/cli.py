@@ -15,6 +15,7 @@ from signalpost.commands.import_file import import_file
 from signalpost.commands.map import map_calls
 from signalpost.commands.master_key import master_key
 from signalpost.commands.recover import recover
+from signalpost.commands.resume import resume
 from signalpost.commands.send import send
 from signalpost.commands.serve import serve
 from signalpost.commands.status import status
@@ -43,6 +44,7 @@ app.command()(tail)
 app.command()(connect)
 app.command()(status)
 app.command()(doctor)
+app.command()(resume)
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(user, name="user")
 app.add_typer(master_key, name="master-key")

@@ -5,8 +5,9 @@ So there is never a second writer, and an answer reads the same either way.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import TypeAdapter
 
@@ -22,11 +23,14 @@ from signalpost.console.api.dead_letters import (
     find_one,
     list_groups,
     list_page,
+    record_decision,
     requeue_selected,
 )
 from signalpost.control_client import ControlClient, ControlRefused, GatewayNotRunning, control_client
 from signalpost.data_folder import AlreadyRunning, DataFolder
 from signalpost.queue.sqlite import SqliteQueue
+from signalpost.store.audit import Actor
+from signalpost.store.database import change_unserved
 
 _GROUPS = TypeAdapter(list[Group])
 
@@ -77,8 +81,9 @@ class _RemoteDesk:
 class _LocalDesk:
     is_running = False
 
-    def __init__(self, queue: SqliteQueue) -> None:
+    def __init__(self, queue: SqliteQueue, folder: Path) -> None:
         self._queue = queue
+        self._folder = folder
 
     async def list_page(self, where: Filter, limit: int) -> DeadLetterPage:
         return await list_page(self._queue, where, None, limit)
@@ -90,10 +95,19 @@ class _LocalDesk:
         return await find_one(self._queue, dead_letter_id)
 
     async def requeue(self, selection: Selection) -> RequeueAnswer:
-        return await requeue_selected(self._queue, selection)
+        answer = await requeue_selected(self._queue, selection)
+        self._record("requeued", selection, answer.requeued)
+        return answer
 
     async def discard(self, selection: Selection) -> DiscardAnswer:
-        return await discard_selected(self._queue, selection)
+        answer = await discard_selected(self._queue, selection)
+        self._record("discarded", selection, answer.discarded)
+        return answer
+
+    def _record(self, decision: Literal["requeued", "discarded"], selection: Selection, count: int) -> None:
+        if count and not selection.dry_run:
+            actor, now = Actor("command line"), datetime.now(UTC)
+            change_unserved(self._folder, lambda c: record_decision(c, actor, decision, selection, count, now))
 
 
 @asynccontextmanager
@@ -106,7 +120,7 @@ async def open_desk(data_dir: Path) -> AsyncIterator[DeadLetterDesk]:
         with DataFolder(data_dir) as folder:
             queue = SqliteQueue.open(folder.path)
             try:
-                yield _LocalDesk(queue)
+                yield _LocalDesk(queue, folder.path)
             finally:
                 await queue.close()
     except AlreadyRunning as held:

@@ -31,11 +31,14 @@ MetricName = Literal[
     "dead_letters",
     "destination_paused",
     "token_expires_seconds",
+    "breaker_open",
+    "meta_usage_ratio",
     "bisection_requests_total",
     "receipt_mismatch_total",
     "disk_free_bytes",
     "database_bytes",
     "wal_bytes",
+    "clock_skew_seconds",
     "ledger_imbalance",
     "build_info",
 ]
@@ -87,13 +90,17 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
     "commit_duration_seconds": Metric("histogram", "One commit of the queue, its sync included.", (), _SHORT_SECONDS),
     "commit_rows": Metric("histogram", "Rows written by one commit of the queue.", (), _ROWS),
     "queued_events": Metric(
-        "gauge", "Events that wait, by state: ready, leased or retrying.", ("destination", "state")
+        "gauge", "Events that wait, by state: ready, leased, retrying or held.", ("destination", "state")
     ),
     "queue_oldest_age_seconds": Metric("gauge", "Age of the event that has waited longest.", ("destination",)),
     "dead_letters": Metric("gauge", "Dead letters that are kept.", ("destination",)),
     "destination_paused": Metric("gauge", "1 while a destination is paused.", ("destination", "reason")),
     "token_expires_seconds": Metric(
         "gauge", "Until the token of a connection with Facebook ends; below 0 it has ended.", ("destination",)
+    ),
+    "breaker_open": Metric("gauge", "1 while Meta is out of reach and one batch at a time is tried.", ("destination",)),
+    "meta_usage_ratio": Metric(
+        "gauge", "Share of Meta's rate limit that its latest answer calls used up; 1 is all of it.", ("destination",)
     ),
     "bisection_requests_total": Metric("counter", "Requests made to find a bad event in a batch.", ("destination",)),
     "receipt_mismatch_total": Metric(
@@ -102,6 +109,9 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
     "disk_free_bytes": Metric("gauge", "Free bytes on the disk of the data folder."),
     "database_bytes": Metric("gauge", "Size of the queue's file."),
     "wal_bytes": Metric("gauge", "Size of the queue's write-ahead log."),
+    "clock_skew_seconds": Metric(
+        "gauge", "How far this machine's clock is ahead of Meta's; absent before the first answer."
+    ),
     "ledger_imbalance": Metric("gauge", "Accepted events that are in no state. Anything but 0 is a fault."),
     "build_info": Metric("gauge", "Always 1; the versions are labels.", ("version", "sqlite", "schema")),
 }

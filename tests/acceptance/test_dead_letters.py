@@ -71,10 +71,14 @@ def test_list_show_requeue_discard(tmp_path: Path, is_served: bool) -> None:
             assert discarded == {"dry_run": False, "discarded": 2}
             assert ask(config, "list") == []
             if is_served:
-                ledger = drain(gateway)
+                ledger, rows = drain(gateway), gateway.read_api("/api/audit")
         if not is_served:
             with running("serve", "--config", str(config), folder=tmp_path) as gateway:
-                ledger = drain(gateway)
+                ledger, rows = drain(gateway), gateway.read_api("/api/audit")
+    assert [(row["actor"], row["action"], row["after"]) for row in rows] == [
+        ("command line", "dead_letters.discarded", {"discarded": 2, "filter": {"reason": "missing_value"}}),
+        ("command line", "dead_letters.requeued", {"requeued": 2, "filter": {}}),
+    ]
     assert ledger["events"]["delivered"] == 3
     assert sum(ledger["events"]["rejected"].values()) == 2
     assert (ledger["imbalance"], ledger["dead_letter_imbalance"]) == (0, 0)

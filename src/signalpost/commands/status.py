@@ -1,14 +1,16 @@
 """`signalpost status`."""
 
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import typer
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from signalpost.commands.options import ConfigFile, Json
+from signalpost.commands.options import ConfigFile, Json, run
 from signalpost.config.reading import read_config
 from signalpost.terminal import EXIT_FAILED, fail, out, print_json
 
@@ -17,16 +19,18 @@ if TYPE_CHECKING:
 
 
 def status(config: ConfigFile = None, as_json: Json = False) -> None:
-    """Show where everything accepted went, and what waits. Exit 1 when the sums don't agree."""
+    """Show where everything accepted went, what waits, and what is paused. Exit 1 when the sums don't agree."""
     from signalpost.ledger_file import read_ledgers
 
-    file: Path = read_config(config).server.data_dir / "queue.db"
+    data_folder: Path = read_config(config).server.data_dir
+    file = data_folder / "queue.db"
     if not file.exists():
         fail(f"{file.absolute()}: there is no queue yet; `signalpost serve` makes it", EXIT_FAILED)
     total, by_destination = read_ledgers(file)
     is_balanced = not total.imbalance and not total.dead_letter_imbalance
+    delivery = run(_ask_gateway(data_folder))
     if as_json:
-        print_json({**msgspec.to_builtins(total), "destinations": by_destination})
+        print_json({**msgspec.to_builtins(total), "destinations": by_destination, "delivery": delivery})
     else:
         calls = total.calls
         invalid = sum(calls.invalid.values())
@@ -39,6 +43,7 @@ def status(config: ConfigFile = None, as_json: Json = False) -> None:
             out.print(f"\nThe oldest event has waited for {total.oldest_pending_seconds:,.0f} s.")
         if total.dead_letters:
             out.print(f"{total.dead_letters:,} dead letters are kept: `signalpost dead-letters list`.")
+        _show_delivery(delivery)
         if is_balanced:
             out.print("\n[green]The ledger balances:[/green] everything accepted is accounted for.")
         else:
@@ -47,6 +52,33 @@ def status(config: ConfigFile = None, as_json: Json = False) -> None:
                 f"{total.dead_letter_imbalance:+,} dead letters. Keep a copy of the data folder, and report it."
             )
     raise typer.Exit(0 if is_balanced else EXIT_FAILED)
+
+
+async def _ask_gateway(data_folder: Path) -> list[dict[str, Any]] | None:
+    """How delivery stands, as /api/delivery tells it; None when no gateway runs on the folder."""
+    from signalpost.control_client import ControlRefused, GatewayNotRunning, control_client
+
+    try:
+        async with control_client(data_folder) as gateway:
+            states: list[dict[str, Any]] = await gateway.get("/api/delivery")
+            return states
+    except (GatewayNotRunning, ControlRefused):
+        return None
+
+
+def _show_delivery(states: list[dict[str, Any]] | None) -> None:
+    if states is None:
+        out.print("\n[yellow]No gateway runs on this data folder:[/yellow] nothing is sent. Start `signalpost serve`.")
+        return
+    for state in states:
+        name, pause = escape(state["destination"]), state["pause"]
+        if pause is not None:
+            out.print(f"\n[red]{name} is paused ({pause['reason']}):[/red] {escape(pause['human'])}")
+            out.print(f"Meta says: {escape(pause['detail'])}")
+            out.print(f"→ {escape(pause['fix'])} Then: `signalpost resume {name}`.")
+        elif state["rests_until"] is not None:
+            until = datetime.fromisoformat(state["rests_until"])
+            out.print(f"\n[yellow]{name} waits until {until:%H:%M:%S} UTC:[/yellow] {escape(state['rests_because'])}")
 
 
 def _build_table(total: "Ledger", by_destination: "dict[str, Ledger]") -> Table:

@@ -15,8 +15,15 @@ router = APIRouter(tags=["metrics"], dependencies=[Depends(viewer_or_loopback)])
 async def read_metrics(parts: Parts) -> Response:
     """From this machine without signing in; from elsewhere with an API token."""
     queue = parts.queue
-    backlogs, ledger, file = await queue.read_backlogs(), await queue.counts(), parts.data_folder / "queue.db"
-    gauges = Gauges(backlogs, ledger, parts.build, file, _read_token_seconds(parts))
+    gauges = Gauges(
+        await queue.read_backlogs(),
+        await queue.counts(),
+        parts.list_states(),
+        parts.find_clock_skew(),
+        parts.build,
+        parts.data_folder / "queue.db",
+        _read_token_seconds(parts),
+    )
     text = generate_latest(parts.telemetry.registry) + generate_latest(gauges)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,8 @@ from signalpost.console.setup_token import SetupToken
 from signalpost.console.sign_in_limits import SignInLimits
 from signalpost.history.calls import History
 from signalpost.model.delivery import Answer, Batch, Target
+from signalpost.model.destination_state import DestinationState
+from signalpost.model.ids import DestinationId
 from signalpost.queue.interface import Queue
 from signalpost.store.database import SettingsStore
 from signalpost.telemetry import Telemetry
@@ -30,6 +32,8 @@ class ConsoleParts:
     find_unreadiness: why calls are not taken now, or None. find_tracking_url: where senders reach the tracking API.
     send_batch: sends to Meta at once, beside the queue.
     send_call: takes a write key and a call as the tracking API would; whether it was accepted.
+    list_states: how delivery to each destination stands. resume: tries a destination again; False when it is not known.
+    find_clock_skew: how far the wall clock is ahead of Meta's, or None before the first answer.
     host_names: those under which browsers reach the console, besides the loopback ones. allow_http: whether people may
     sign in over plain HTTP from other machines. trusted_proxies: whose X-Forwarded-For and X-Forwarded-Proto count.
     tracking_openapi: the description of the tracking API, which shows it on this port.
@@ -54,6 +58,9 @@ class ConsoleParts:
     tracking_openapi: Mapping[str, Any]
     data_folder: Path
     find_tracking_url: Callable[[], str]
+    list_states: Callable[[], Sequence[DestinationState]]
+    resume: Callable[[DestinationId], bool]
+    find_clock_skew: Callable[[], timedelta | None]
     host_names: Sequence[str] = ()
     allow_http: bool = False
     trusted_proxies: Sequence[str] = ()

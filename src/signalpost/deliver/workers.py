@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 from signalpost.deliver.parts import DeliveryParts, WorkerSettings
 from signalpost.deliver.worker import Worker
@@ -32,9 +33,14 @@ class Workers:
             worker.stop()
         await asyncio.gather(*self._running)
 
-    def states(self) -> Sequence[DestinationState]:
+    def list_states(self) -> Sequence[DestinationState]:
         """How delivery to each destination stands at this moment."""
         return [worker.describe() for worker in self._workers.values()]
+
+    def find_clock_skew(self) -> timedelta | None:
+        """How far the wall clock is ahead of Meta's; None before the first answer of this run."""
+        clock = self._parts.clock
+        return self._parts.clock_guard.find_skew(clock.now(), clock.monotonic())
 
     def resume(self, destination_id: DestinationId) -> bool:
         """Try a destination again at once, whatever holds it back. False when it is not known."""

@@ -40,7 +40,12 @@ def check_queue_file(file: Path) -> Check:
     except NewerDataFolder as error:
         return Check("queue", "broken", str(error), "Start the newer program.")
     except (ConfigError, apsw.Error) as error:
-        return Check("queue", "broken", f"{file.name} can't be read: {error}", "Keep a copy of it; restore a backup.")
+        return Check(
+            "queue",
+            "broken",
+            f"{file.name} can't be read: {error}",
+            "Stop the gateway; `signalpost recover` saves what is intact.",
+        )
     log = file.with_name(f"{file.name}-wal")
     log_bytes = log.stat().st_size if log.exists() else 0
     told = f"schema {schema}, {journal.upper()}, {decimal(file.stat().st_size)}"

@@ -18,16 +18,28 @@ class CallCounts(msgspec.Struct, frozen=True):
 
 
 class PendingCounts(msgspec.Struct, frozen=True):
-    """Events that wait: ready now, leased to a worker, or retrying (their next attempt lies ahead)."""
+    """Events that wait: ready now, leased to a worker, retrying (their next attempt lies ahead), or held by a pause.
+
+    The queue knows no pauses: for it held is 0.
+    """
 
     ready: int
     leased: int
     retrying: int
+    held: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.ready + self.leased + self.retrying
+        return self.ready + self.leased + self.retrying + self.held
+
+
+def hold(pending: PendingCounts, paused: PendingCounts) -> PendingCounts:
+    """Count as held, among what is pending, what is ready or retrying for paused destinations."""
+    ready, retrying = min(pending.ready, paused.ready), min(pending.retrying, paused.retrying)
+    return PendingCounts(
+        pending.ready - ready, pending.leased, pending.retrying - retrying, pending.held + ready + retrying
+    )
 
 
 class EventCounts(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -110,6 +111,24 @@ def read_known_value(folder: Path) -> bytes | None:
         return None
     finally:
         connection.close()
+
+
+def change_unserved(folder: Path, step: Step[None]) -> None:
+    """Make a change that needs no secret, for whoever holds the folder while no gateway does. Nothing without a file.
+
+    Raises SettingsUnavailable when the file can't be written.
+    """
+    path = folder / SETTINGS_NAME
+    if not path.exists():
+        return
+    try:
+        with closing(_connect(path, apsw.SQLITE_OPEN_READWRITE)) as connection:
+            check_file(connection)
+            migrate(connection)
+            with connection:
+                step(connection)
+    except apsw.Error as error:
+        raise SettingsUnavailable(f"{path} can't be written: {type(error).__name__}: {error}") from error
 
 
 def to_instant(moment: datetime) -> int:

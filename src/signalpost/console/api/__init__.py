@@ -1,10 +1,21 @@
 """The control API: one file for each resource, each route with the role it asks for."""
 
-from signalpost.console.api import audit, calls, dead_letters, destinations, facebook, ledger, sources, users
+from signalpost.console.api import (
+    audit,
+    calls,
+    dead_letters,
+    delivery,
+    destinations,
+    facebook,
+    ledger,
+    sources,
+    users,
+)
 
 ROUTERS = (
     calls.router,
     dead_letters.router,
+    delivery.router,
     ledger.router,
     sources.router,
     destinations.router,

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import apsw
 from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -15,6 +16,7 @@ from signalpost.model.dead_letters import DeadLetter, DeadLetterFilter
 from signalpost.model.ids import DestinationId, SourceId
 from signalpost.model.results import REASONS
 from signalpost.queue.interface import Queue
+from signalpost.store.audit import Actor, record_change
 
 router = APIRouter(prefix="/api/dead-letters", tags=["dead letters"])
 
@@ -132,6 +134,17 @@ class Selection(BaseModel):
         """The queue's form of it."""
         return self.filter.build() if self.filter is not None else list(self.ids or ())
 
+    @property
+    def subject(self) -> str:
+        """What the audit log files it under: the destination, when one is named."""
+        return (self.filter.destination if self.filter is not None else None) or "dead letters"
+
+    def describe(self) -> dict[str, Any]:
+        """What was chosen, for the audit log; of many ids the first hundred."""
+        if self.filter is not None:
+            return {"filter": self.filter.model_dump(mode="json", exclude_none=True)}
+        return {"ids": (self.ids or [])[:100]}
+
 
 class Refused(BaseModel):
     """Dead letters that stay, and why."""
@@ -202,6 +215,19 @@ async def discard_selected(queue: Queue, selection: Selection) -> DiscardAnswer:
     return DiscardAnswer(dry_run=selection.dry_run, discarded=discarded)
 
 
+def record_decision(
+    connection: apsw.Connection,
+    actor: Actor,
+    decision: Literal["requeued", "discarded"],
+    selection: Selection,
+    count: int,
+    now: datetime,
+) -> None:
+    """Add the row of the audit log. The queue is another file, so it comes after what it tells of."""
+    after = {decision: count, **selection.describe()}
+    record_change(connection, actor, f"dead_letters.{decision}", selection.subject, now=now, after=after)
+
+
 @router.get("", summary="Dead letters, the newest first")
 async def browse(parts: Parts, _: Viewer, order: Annotated[PageOrder, Query()]) -> DeadLetterPage:
     """Without payloads; `/api/dead-letters/{id}` has it."""
@@ -224,15 +250,29 @@ async def show(parts: Parts, _: Viewer, dead_letter_id: Annotated[int, Path(ge=1
 
 
 @router.post("/requeue", summary="Let dead letters wait again")
-async def requeue(parts: Parts, _: Admin, selection: Selection) -> RequeueAnswer:
+async def requeue(parts: Parts, caller: Admin, selection: Selection) -> RequeueAnswer:
     """Those that can't are refused one by one, with the reason; asking twice changes nothing more."""
-    return await requeue_selected(parts.queue, selection)
+    answer = await requeue_selected(parts.queue, selection)
+    if answer.requeued and not selection.dry_run:
+        await parts.store.write(
+            lambda connection: record_decision(
+                connection, caller.actor, "requeued", selection, answer.requeued, parts.now()
+            )
+        )
+    return answer
 
 
 @router.post("/discard", summary="Delete dead letters for good")
-async def discard(parts: Parts, _: Admin, selection: Selection) -> DiscardAnswer:
+async def discard(parts: Parts, caller: Admin, selection: Selection) -> DiscardAnswer:
     """The ledger still counts them as rejected."""
-    return await discard_selected(parts.queue, selection)
+    answer = await discard_selected(parts.queue, selection)
+    if answer.discarded and not selection.dry_run:
+        await parts.store.write(
+            lambda connection: record_decision(
+                connection, caller.actor, "discarded", selection, answer.discarded, parts.now()
+            )
+        )
+    return answer
 
 
 def _describe(letter: DeadLetter) -> dict[str, Any]:

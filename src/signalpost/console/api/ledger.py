@@ -9,6 +9,7 @@ from pydantic import AwareDatetime
 from signalpost.console.access import Viewer
 from signalpost.console.parts import Parts
 from signalpost.model.ids import DestinationId, SourceId
+from signalpost.model.ledger import hold
 
 router = APIRouter(prefix="/api", tags=["ledger"])
 
@@ -25,9 +26,12 @@ async def read_ledger(
 
     since: count what happened from then on; what is pending, and both imbalances, are those of now in any case.
     """
-    counted = await parts.queue.counts(
-        DestinationId(destination) if destination else None,
-        source_id=SourceId(source) if source else None,
-        since=since,
-    )
-    return dict(msgspec.to_builtins(counted))
+    wanted = DestinationId(destination) if destination else None
+    of_source = SourceId(source) if source else None
+    counted = await parts.queue.counts(wanted, source_id=of_source, since=since)
+    pending = counted.events.pending
+    for paused in (state.destination_id for state in parts.list_states() if state.pause is not None):
+        if wanted in {None, paused}:
+            pending = hold(pending, (await parts.queue.counts(paused, source_id=of_source)).events.pending)
+    events = msgspec.structs.replace(counted.events, pending=pending)
+    return dict(msgspec.to_builtins(msgspec.structs.replace(counted, events=events)))
