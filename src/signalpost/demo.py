@@ -97,6 +97,7 @@ class Demo:
     def __init__(self, service: Service, emulator_url: str, write_key: str) -> None:
         self.tracking_url = service.tracking_url
         self.console_url = service.console_url
+        self.setup_url = service.setup_url
         self.emulator_url = emulator_url
         self.write_key = write_key
         self._service = service

@@ -91,7 +91,7 @@ def _show_addresses(demo: Demo, *, as_json: bool) -> None:
         return
     out.print(f"  See what Meta received   {demo.emulator_url}")
     out.print(f"  Tracking API             {demo.tracking_url}")
-    out.print(f"  The ledger               {demo.console_url}/api/ledger\n")
+    out.print(f"  The console              {demo.setup_url}\n", soft_wrap=True)
     call = {"userId": "you", "event": "Order Completed", "properties": {"revenue": 42, "currency": "EUR"}}
     out.print("Try one yourself:\n")
     out.print(
