@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
+from typer.testing import CliRunner
 
-from signalpost.emulator.app import EmulatorSettings, running_emulator
+from signalpost.cli import app
+from signalpost.emulator.app import EmulatorSettings, build_app, running_emulator
 from signalpost.emulator.errors import read_error_rows
 from signalpost.emulator.fault_effects import EFFECTS
 from signalpost.emulator.faults import TRANSPORT_FAULTS, FaultMatch, FaultPlan, UnknownFaultError, read_faults_file
@@ -266,3 +270,28 @@ async def test_waiting_ends_with_the_server(make_event):
                 headers={**headers, **ask("slow;ms=60000")},
                 timeout=aiohttp.ClientTimeout(total=0.01),
             )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [('[{"fault": "earthquake"}]', "earthquake"), ('{"fault": "slow"}', "array"), (None, "No such file")],
+)
+def test_faults_file_that_cannot_be_used(tmp_path, text, told):
+    """`signalpost emulator --faults` says what is wrong with the file, and does not start."""
+    file = tmp_path / "faults.json"
+    if text is not None:
+        file.write_text(text)
+    result = CliRunner().invoke(app, ["emulator", "--port", "0", "--faults", str(file)])
+    assert result.exit_code == 2
+    assert "--faults" in result.output
+    assert told in result.output.replace("\n", " ")
+
+
+def test_how_to_names_every_fault():
+    """The page lists what can be asked for, and its example is a file that can be used."""
+    page = (Path(__file__).parents[2] / "docs/howto/rehearse-trouble.md").read_text()
+    named = set(re.findall(r"`(\w+)`", page))
+    assert named >= TRANSPORT_FAULTS.keys() | ROWS.keys()
+    example = re.search(r"```json\n(.*?)```", page, re.DOTALL)
+    plans = msgspec.json.decode(example[1], type=list[FaultPlan])
+    build_app(EmulatorSettings(faults=tuple(plans)))

@@ -83,7 +83,7 @@ PAUSE_TEXTS: Mapping[PauseReason, PauseText] = {
     ),
     "systemic_rejection": PauseText(
         "Meta refuses nearly everything that is sent, so the fault is hardly in the single events; the events wait.",
-        "Read what Meta says, mend the settings, and resume; or discard the refused events.",
+        "Read what Meta says, mend the settings, and resume the destination.",
     ),
     "unknown_error": PauseText(
         "Meta answers with something that no document describes; the events wait.",
