@@ -11,6 +11,7 @@ import jinja2
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from signalpost.console.delivery_view import format_seconds, format_share
 from signalpost.console.static_files import static_url
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ NAVIGATION: Final = (
     ("/destinations", "Destinations", "destination", False),
     ("/debugger", "Debugger", "debugger", False),
     ("/tester", "Event Tester", "tester", False),
+    ("/delivery", "Delivery", "forward", False),
     ("/dead-letters", "Dead letters", "dead-letter", False),
     ("/users", "People & tokens", "users", True),
     ("/audit", "Audit log", "audit", True),
@@ -44,6 +46,8 @@ def _build_environment() -> jinja2.Environment:
         "count": format_count,
         "instant": format_instant,
         "pretty": format_json,
+        "seconds": format_seconds,
+        "share": format_share,
         "urlencode_part": lambda name: quote(str(name), safe=""),
     }
     environment.globals |= {"static_url": static_url}

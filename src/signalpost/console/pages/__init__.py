@@ -2,10 +2,13 @@
 
 from signalpost.console.pages import (
     audit,
+    dead_letters,
     debugger,
+    delivery,
     destinations,
     facebook,
     home,
+    overview,
     sign_in,
     sources,
     tester,
@@ -15,6 +18,9 @@ from signalpost.console.pages import (
 
 PAGES = (
     home.router,
+    overview.router,
+    delivery.router,
+    dead_letters.router,
     sign_in.router,
     welcome.router,
     sources.router,

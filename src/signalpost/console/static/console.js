@@ -8,6 +8,11 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (formToken) event.detail.headers["X-CSRF-Token"] = formToken;
 });
 
+document.addEventListener("htmx:beforeRequest", (event) => {
+  // Nobody looks: what is read again and again can wait.
+  if (document.hidden && event.detail.requestConfig.verb === "get") event.preventDefault();
+});
+
 document.addEventListener("htmx:responseError", (event) => {
   // The session has ended: the page asks for a sign-in.
   if (event.detail.xhr.status === 401) window.location.reload();

@@ -1,0 +1,34 @@
+"""The overview: are calls arriving, is everything delivered, what needs attention."""
+
+from datetime import timedelta
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from signalpost.console.access import Viewer
+from signalpost.console.delivery_view import describe_standing
+from signalpost.console.parts import Parts
+from signalpost.console.rendering import render
+
+router = APIRouter()
+
+
+@router.get("/overview")
+async def show_overview(request: Request, parts: Parts, caller: Viewer) -> Response:
+    """The last 24 hours, and this moment."""
+    now = parts.now()
+    statistics = await parts.queue.read_statistics(now - timedelta(hours=24), now, timedelta(hours=1))
+    backlogs = await parts.queue.read_backlogs()
+    standings = {state.destination_id: describe_standing(state) for state in parts.list_states()}
+    template = "overview_now.html" if "hx-request" in request.headers else "overview.html"
+    return render(
+        request,
+        template,
+        caller=caller,
+        statistics=statistics,
+        backlogs=backlogs,
+        standings=standings,
+        destinations=parts.workspace.destinations,
+        pending=sum(backlog.pending.total for backlog in backlogs.values()),
+        dead=sum(backlog.dead_letters for backlog in backlogs.values()),
+    )

@@ -1,0 +1,94 @@
+"""Delivery, dead letters and the overview: every event and every reason is shown, as text, and only admins change."""
+
+from typing import Any
+
+from tests.console.conftest import Gateway
+
+HOSTILE = "<img src=x onerror=alert(1)>'\""
+SLUG = "facebook-conversions-api"
+
+
+async def make_dead_letters(gateway: Gateway, *names: str) -> None:
+    """Orders without a currency: mapping rejects each. The destination has no token, so nothing is sent."""
+    program = gateway.program
+    source = await program.send("POST", "/api/sources", json={"name": "web"})
+    settings = {"pixel_id": "1234567890", "standard_events": dict.fromkeys(names, "Purchase")}
+    body = {"name": "main", "type": SLUG, "settings": settings}
+    assert (await program.send("POST", "/api/destinations", json=body)).status == 201
+    assert (await program.send("PUT", "/api/sources/web/destinations/main")).status == 204
+    key = source.json["write_keys"][0]["key"]
+    for number, name in enumerate(names):
+        call: dict[str, Any] = {"userId": f"u{number}", "event": name, "writeKey": key, "properties": {}}
+        async with gateway.http.post(f"{gateway.service.tracking_url}/v1/track", json=call) as response:
+            assert response.status == 200
+
+
+async def test_a_rejected_event_is_counted_explained_and_shown(gateway: Gateway) -> None:
+    """The delivery page has its reason with a fix; the sample has the hashed payload."""
+    await make_dead_letters(gateway, "Order Completed")
+    browser = await gateway.sign_in("viewer")
+    for period in ("10m", "1h", "24h", "7d", "14d", "nonsense"):
+        page = await browser.get(f"/delivery?period={period}")
+        assert page.status == 200
+        assert "missing_value" in page.text
+        assert "A Purchase needs a numeric value" in page.text
+    error = await browser.get("/delivery/error?code=MESSAGE_REJECTED&reason=missing_value")
+    assert "&#34;event_name&#34;: &#34;Purchase&#34;" in error.text
+    assert "Balanced" in (await browser.get("/delivery/ledger")).text
+    assert "1 dead letter</b> waits" in (await browser.get("/overview")).text
+    trend = (await browser.get("/delivery/trend?period=1h")).json
+    assert sum(trend["failed"]) == 1
+    assert {len(values) for values in trend.values()} == {len(trend["times"])}
+
+
+async def test_dead_letters_are_counted_before_and_after_they_are_discarded(gateway: Gateway) -> None:
+    """By selection, then by filter; each leaves a row in the audit log."""
+    await make_dead_letters(gateway, "A", "B", "C")
+    browser = await gateway.sign_in("admin")
+    letters = await gateway.service.queue.browse_dead_letters()
+    one = {"action": "discard", "ids": str(letters[0].id)}
+    assert "Discard 1 dead letter?" in (await browser.post("/dead-letters/preview", one)).text
+    assert len(await gateway.service.queue.browse_dead_letters()) == 3
+    assert (await browser.post("/dead-letters/change", one)).status == 303
+    assert len(await gateway.service.queue.browse_dead_letters()) == 2
+    rest = {"action": "discard", "everything": "true", "reason": "missing_value"}
+    assert "Discard 2 dead letters?" in (await browser.post("/dead-letters/preview", rest)).text
+    await browser.post("/dead-letters/change", {**rest, "event_name": "nothing"})
+    assert len(await gateway.service.queue.browse_dead_letters()) == 2
+    await browser.post("/dead-letters/change", rest)
+    assert "No dead letters" in (await browser.get("/dead-letters")).text
+    rows = (await gateway.program.get("/api/audit")).json
+    assert [row["after"]["count"] for row in rows if row["action"] == "dead_letters.discarded"] == [2, 0, 1]
+
+
+async def test_what_cannot_wait_again_is_refused_with_its_reason(gateway: Gateway) -> None:
+    """Mapping would reject it again: it stays."""
+    await make_dead_letters(gateway, "A")
+    browser = await gateway.sign_in("admin")
+    chosen = {"action": "requeue", "everything": "true"}
+    preview = await browser.post("/dead-letters/preview", chosen)
+    assert "Requeue 0 dead letters?" in preview.text
+    assert "not_requeueable" in preview.text
+    await browser.post("/dead-letters/change", chosen)
+    assert len(await gateway.service.queue.browse_dead_letters()) == 1
+    assert (await browser.post("/dead-letters/preview", {"action": "requeue"})).status == 303
+
+
+async def test_what_strangers_send_is_text(gateway: Gateway) -> None:
+    """Names of events, in the address and in the list."""
+    await make_dead_letters(gateway, "A")
+    browser = await gateway.sign_in("admin")
+    paths = ("/delivery?destination={}", "/dead-letters?event_name={}", "/delivery/error?code={}&reason={}")
+    for path in paths:
+        page = await browser.get(path.replace("{}", "%3Cimg src=x onerror=alert(1)%3E"))
+        assert (page.status, "<img src=x" in page.text) == (200, False), path
+
+
+async def test_only_admins_resume_a_destination(gateway: Gateway) -> None:
+    """Resuming is an admin's, and audited; an unknown name is told."""
+    await make_dead_letters(gateway, "A")
+    admin, viewer = await gateway.sign_in("admin"), await gateway.sign_in("viewer")
+    assert (await viewer.post("/delivery/resume", {"destination": "main"})).status == 403
+    assert (await admin.post("/delivery/resume", {"destination": "other"})).status == 404
+    assert (await admin.post("/delivery/resume", {"destination": "main"})).status == 303
+    assert (await gateway.program.get("/api/audit")).json[0]["action"] == "destination.resumed"
