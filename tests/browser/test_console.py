@@ -23,6 +23,7 @@ class Console:
     """A gateway that delivers to a local Meta."""
 
     program: Program
+    meta_url: str
 
     @property
     def url(self) -> str:
@@ -42,7 +43,7 @@ def console(tmp_path: Path) -> Iterator[Console]:
             f'[meta]\nbase_url = "{meta.announced["url"]}"\n[delivery]\nlinger_seconds = 0.05\n'
         )
         with running("serve", "--config", str(file), folder=tmp_path) as gateway:
-            yield Console(gateway)
+            yield Console(gateway, str(meta.announced["url"]))
 
 
 async def set_up(page: Page) -> None:
@@ -94,6 +95,7 @@ async def test_every_page_is_open_to_everybody(visitor, console) -> None:
     await check_page(page)
     await page.click("text=Make destination")
     paths = ["/welcome", "/sources", "/sources/new", "/destinations", "/destinations/new", "/users", "/audit", "/docs"]
+    paths += ["/overview", "/delivery", "/dead-letters"]
     for path in paths:
         await page.goto(console.url + path)
         await check_page(page)

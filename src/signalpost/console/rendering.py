@@ -27,7 +27,7 @@ NAVIGATION: Final = (
     ("/destinations", "Destinations", "destination", False),
     ("/debugger", "Debugger", "debugger", False),
     ("/tester", "Event Tester", "tester", False),
-    ("/delivery", "Delivery", "forward", False),
+    ("/delivery", "Delivery", "delivery", False),
     ("/dead-letters", "Dead letters", "dead-letter", False),
     ("/users", "People & tokens", "users", True),
     ("/audit", "Audit log", "audit", True),
