@@ -106,7 +106,7 @@ def test_second_stop_ends_at_once(tmp_path: Path) -> None:
     ("limits", "is_meta_slow", "status"),
     [
         ("[limits]\nrate_limit = 50\n", False, 429),
-        ("[queue]\nmax_bytes = 200000\nmax_source_share = 1.0\n", True, 503),
+        ("[queue]\nmax_bytes = 100000\nmax_source_share = 1.0\n", True, 503),
     ],
     ids=["rate", "room"],
 )
@@ -117,7 +117,7 @@ def test_five_times_too_much(tmp_path: Path, limits: str, is_meta_slow: bool, st
         config = write_configuration(tmp_path, url)
         config.write_text(limits + config.read_text().replace("[delivery]", "[delivery]\nmax_batch_events = 50"))
         if is_meta_slow:
-            arm(url, "slow", params={"ms": 300})
+            arm(url, "slow", params={"ms": 600})
         with running("serve", "--config", str(config), folder=tmp_path) as gateway:
             senders = [OpenLoop(gateway.announced["tracking_url"], number) for number in range(SENDERS)]
             for sender in senders:
