@@ -238,6 +238,7 @@ def _build_console_parts(
         sign_in_limits=SignInLimits(),
         now=_now,
         send_batch=meta.send,
+        probe=meta.probe,
         send_call=send_call,
         tracking_openapi=build_openapi(read_build_info().version),
         data_folder=server.data_dir,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 from playwright.async_api import Page, expect
 
 from tests.acceptance.processes import Program, running
@@ -32,6 +33,10 @@ class Console:
     @property
     def setup_url(self) -> str:
         return str(self.program.announced["setup_url"])
+
+    def read_received(self) -> list[object]:
+        """The events that Meta has recorded."""
+        return list(requests.get(f"{self.meta_url}/_emulator/events", timeout=10).json()["events"])
 
 
 @pytest.fixture
@@ -143,6 +148,30 @@ async def test_changed_settings_map_the_next_event(visitor, console) -> None:
     await rows.nth(0).get_by_role("button").click()
     await page.click("text=Save settings")
     assert [await row.locator("input").input_value() for row in await rows.all()] == ["Trial begun"]
+
+
+async def test_a_connection_is_checked_and_mended(visitor, console) -> None:
+    """A token that Meta has revoked is told with what to do; the next one works; Meta has recorded nothing."""
+    page = await visitor.open(console.setup_url)
+    await set_up(page)
+    await make_source(page)
+    await page.click("text=Facebook Conversions API")
+    await page.fill("#name", "Main")
+    await page.fill("#setting-pixel_id", "1234567890")
+    await page.fill("#setting-access_token", "EMULATOR_REVOKED")
+    await page.click("text=Make destination")
+    await page.goto(f"{console.url}/destinations/Main")
+    await page.click("text=Check connection")
+    answer = page.locator("#connection .notice")
+    await expect(answer).to_contain_text("Does not work. Meta does not accept the access token")
+    await expect(answer).to_contain_text("Make a new system-user token")
+    await check_page(page)
+    await page.fill("#setting-access_token", "EMULATOR_TOKEN")
+    await page.click("text=Save settings")
+    await page.click("text=Check connection")
+    await expect(answer).to_contain_text("Works. Meta takes the token and knows the dataset.")
+    await check_page(page)
+    assert console.read_received() == []
 
 
 async def test_a_page_is_light(visitor, console) -> None:

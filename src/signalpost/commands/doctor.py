@@ -12,8 +12,8 @@ from signalpost.commands.options import ConfigFile, Json, run
 from signalpost.terminal import EXIT_FAILED, err, out, print_json
 
 if TYPE_CHECKING:
-    from signalpost.doctor.check import Check
     from signalpost.doctor.examination import Examination
+    from signalpost.model.check import Check
 
 _STYLES = {"ok": "green", "warning": "yellow", "broken": "red"}
 

@@ -30,7 +30,7 @@ class ConsoleParts:
     """The running gateway as the console sees it.
 
     find_unreadiness: why calls are not taken now, or None. find_tracking_url: where senders reach the tracking API.
-    send_batch: sends to Meta at once, beside the queue.
+    send_batch: sends to Meta at once, beside the queue. probe: asks Meta with an empty request.
     send_call: takes a write key and a call as the tracking API would; whether it was accepted.
     list_states: how delivery to each destination stands. resume: tries a destination again; False when it is not known.
     find_clock_skew: how far the wall clock is ahead of Meta's, or None before the first answer.
@@ -54,6 +54,7 @@ class ConsoleParts:
     sign_in_limits: SignInLimits
     now: Callable[[], datetime]
     send_batch: Callable[[Batch, Target], Awaitable[Answer]]
+    probe: Callable[[Target], Awaitable[Answer]]
     send_call: Callable[[str, Mapping[str, object]], Awaitable[bool]]
     tracking_openapi: Mapping[str, Any]
     data_folder: Path

@@ -15,13 +15,14 @@ from signalpost.catalog import Catalog, Source
 from signalpost.config.building import build_destinations, build_sources
 from signalpost.config.reading import find_secret_files, read_config
 from signalpost.config.sections import Config
-from signalpost.doctor.check import Check
+from signalpost.connection_check import check_connection
 from signalpost.doctor.folder_checks import check_disk, check_folder, check_lock, check_secret_files
-from signalpost.doctor.meta_checks import check_api_version, check_clock, check_destination
+from signalpost.doctor.meta_checks import check_api_version, check_clock
 from signalpost.doctor.queue_checks import check_balance, check_queue_file, check_sqlite
 from signalpost.ledger_file import read_ledgers
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.meta.client import MetaClient
+from signalpost.model.check import Check
 from signalpost.model.errors import ConfigError, SignalpostError
 from signalpost.model.ledger import Ledger
 from signalpost.queue.room import RoomLimits
@@ -141,8 +142,11 @@ async def _ask_meta(config: Config, destinations: Sequence[Destination], now: da
     started_at = time.monotonic()
 
     async def ask(destination: Destination) -> tuple[list[Check], datetime | None]:
+        if not destination.is_enabled:
+            name = f"destination {destination.name}"
+            return [Check(name, "ok", "switched off: calls are not mapped for it")], None
         async with at_once:
-            return await check_destination(destination, catalog, meta)
+            return await check_connection(destination, catalog, meta.probe)
 
     async with MetaClient(config.meta.base_url) as meta:
         answers = await asyncio.gather(*(ask(destination) for destination in destinations))

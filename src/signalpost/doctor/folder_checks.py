@@ -9,7 +9,7 @@ from typing import Final
 from rich.filesize import decimal
 
 from signalpost.data_folder import DataFolderUnusable, check_file_system, find_file_system, find_holder, read_mounts
-from signalpost.doctor.check import Check
+from signalpost.model.check import Check
 from signalpost.queue.room import RoomLimits, read_disk_usage
 
 _LITTLE_ROOM_BYTES: Final = 1 << 30

@@ -7,7 +7,7 @@ from typing import Final
 import apsw
 from rich.filesize import decimal
 
-from signalpost.doctor.check import Check
+from signalpost.model.check import Check
 from signalpost.model.errors import ConfigError, NewerDataFolder, SignalpostError
 from signalpost.model.ledger import Ledger
 from signalpost.queue.database import check_sqlite_version, open_for_reading

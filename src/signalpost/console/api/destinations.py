@@ -3,14 +3,17 @@
 from datetime import datetime
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
+from signalpost.connection_check import check_connection
 from signalpost.console.access import Admin, Caller, ConfirmedAdmin, Viewer
 from signalpost.console.api.sources import Switch
 from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.refusals import Refusal
 from signalpost.mapping.destinations import DESTINATION_TYPES
+from signalpost.model.check import Verdict
 from signalpost.workspace import DestinationEntry, Origin, build_secret_settings, find_secret_settings
 
 router = APIRouter(prefix="/api/destinations", tags=["destinations"])
@@ -56,6 +59,15 @@ class ChangedSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     settings: dict[str, Any]
+
+
+class CheckView(BaseModel):
+    """What was found of one dataset, or of the whole destination. `fix`: what to do, empty when it is well."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+    fix: str
 
 
 def describe_destination(entry: DestinationEntry, now: datetime) -> DestinationView:
@@ -117,6 +129,14 @@ async def switch_destination(parts: Parts, caller: Admin, name: Name, switch: Sw
     """Calls for a disabled one are filtered (DESTINATION_DISABLED); events that wait are still delivered."""
     await parts.workspace.set_destination_enabled(name, caller.actor, is_enabled=switch.enabled)
     return describe_destination(parts.workspace.find_destination(name), parts.now())
+
+
+@router.post("/{name}/check", summary="Ask Meta whether it would take the events")
+async def read_connection(parts: Parts, _: Admin, name: Name) -> list[CheckView]:
+    """One row per dataset. Meta is asked with a request without events, and records nothing."""
+    entry = parts.workspace.find_destination(name)
+    checks, _meta_time = await check_connection(entry.destination, parts.catalog, parts.probe)
+    return [CheckView(**msgspec.structs.asdict(check)) for check in checks]
 
 
 @router.delete("/{name}", status_code=204, summary="Remove a destination")

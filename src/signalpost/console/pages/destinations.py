@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from signalpost.connection_check import check_connection
 from signalpost.console.access import Admin, ConfirmedAdmin, Viewer
 from signalpost.console.api.destinations import check_secrets_may_change
 from signalpost.console.catalog_words import CATALOG_WORDS, describe_type
@@ -122,6 +123,17 @@ async def change_settings(request: Request, parts: Parts, caller: Admin, name: s
         fields = build_form(type(entry.settings), entry.settings, sent=sent, faults=refused.faults)
         return _render_one(request, parts, caller, name, fields=fields, message=refused.message, status=422)
     return redirect(request, path_of("destinations", name), said="Saved. The next call is mapped with these settings.")
+
+
+@router.post("/destinations/{name}/check")
+async def show_connection(request: Request, parts: Parts, caller: Admin, name: str) -> Response:
+    """Ask Meta whether it would take this destination's events: the answer alone for htmx, else the whole page."""
+    entry = parts.workspace.find_destination(name)
+    checks, _ = await check_connection(entry.destination, parts.catalog, parts.probe)
+    if "hx-request" in request.headers:
+        return render(request, "connection.html", caller=caller, checks=checks)
+    fields = build_form(type(entry.settings), entry.settings)
+    return _render_one(request, parts, caller, name, fields=fields, checks=checks)
 
 
 @router.post("/destinations/{name}/enabled")

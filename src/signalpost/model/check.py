@@ -1,4 +1,4 @@
-"""What a check of the doctor says."""
+"""What a check says: of the doctor, and of a destination's connection with Meta."""
 
 from typing import Literal
 
