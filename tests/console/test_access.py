@@ -43,7 +43,8 @@ def list_routes(gateway: Gateway) -> list[tuple[str, str, set[object]]]:
 async def test_every_route_asks_for_its_role(gateway: Gateway) -> None:
     """A stranger gets 401, a viewer 403 where changes are made, and an admin is let in, on every route there is."""
     someone, reader, writer = gateway.stranger, await gateway.sign_in("viewer"), await gateway.sign_in("admin")
-    for browser in (someone, reader, writer):
+    program = await make_viewing_program(gateway)
+    for browser in (someone, reader, writer, program):
         browser.headers["Accept"] = "application/json"
     seen = 0
     for method, path, checks in list_routes(gateway):
@@ -53,16 +54,25 @@ async def test_every_route_asks_for_its_role(gateway: Gateway) -> None:
             continue
         seen += 1
         assert (await ask(someone, method, path)).status == 401, where
-        if {admin, confirmed_admin} & checks:
-            answer = await ask(reader, method, path)
-            assert (answer.status, answer.json["code"]) == (403, "admins_only"), where
-        elif viewer in checks and path not in STREAMS and path != "/sign-out":
-            assert (await ask(reader, method, path)).status not in {401, 403}, where
+        for who in (reader, program):
+            if {admin, confirmed_admin} & checks:
+                answer = await ask(who, method, path)
+                assert (answer.status, answer.json["code"]) == (403, "admins_only"), where
+            elif viewer in checks and path not in STREAMS and path != "/sign-out":
+                assert (await ask(who, method, path)).status not in {401, 403}, where
         if path not in STREAMS and path not in {"/sign-out", "/confirm"}:
             answer = await ask(writer, method, path)
             assert answer.status not in {401, 403}, where
             assert answer.status < 500, where
     assert seen > 40
+
+
+async def make_viewing_program(gateway: Gateway) -> Browser:
+    """What sends a viewer's API token."""
+    made = await gateway.program.send("POST", "/api/tokens", json={"name": "reports", "role": "viewer"})
+    program = gateway.stranger
+    program.headers |= {"Authorization": f"Bearer {made.json['token']}"}
+    return program
 
 
 async def ask(browser: Browser, method: str, path: str) -> Any:

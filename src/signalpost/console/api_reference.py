@@ -3,26 +3,21 @@
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
 from signalpost.console.access import Anyone, Viewer
+from signalpost.console.api_description import describe_api
 from signalpost.console.parts import Parts
 from signalpost.console.rendering import render
 
 router = APIRouter(tags=["reference"])
-
-_SECURITY = {"token": {"type": "http", "scheme": "bearer", "description": "An API token, made under People & tokens."}}
 
 
 def build_document(request: Request) -> dict[str, Any]:
     """The OpenAPI document of the app that serves this request; built once."""
     app = request.app
     if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        document.setdefault("components", {})["securitySchemes"] = _SECURITY
-        document["security"] = [{"token": []}]
-        app.openapi_schema = document
+        app.openapi_schema = describe_api(app)
     return dict(app.openapi_schema)
 
 

@@ -12,7 +12,11 @@ from signalpost.console.parts import Parts
 router = APIRouter(tags=["health"], dependencies=[Depends(anyone)])
 
 
-@router.get("/healthz", summary="The event loop answers and the queue can be written to")
+@router.get(
+    "/healthz",
+    summary="The event loop answers and the queue can be written to",
+    responses={503: {"description": "Only a restart helps."}},
+)
 @router.get("/health", include_in_schema=False)
 async def read_health(parts: Parts) -> JSONResponse:
     """200, or 503 when only a restart helps. Ask with a time limit of a second: a stuck event loop doesn't answer."""
@@ -21,7 +25,11 @@ async def read_health(parts: Parts) -> JSONResponse:
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz", summary="Whether calls are taken, and what that rests on")
+@router.get(
+    "/readyz",
+    summary="Whether calls are taken, and what that rests on",
+    responses={503: {"description": "No calls are taken; `reason` says why."}},
+)
 async def read_readiness(parts: Parts) -> JSONResponse:
     """200, or 503 with the reason. Meta being down is none: calls are taken and wait."""
     reason = parts.find_unreadiness()
