@@ -91,3 +91,31 @@ async def test_a_change_is_told_and_complete():
     await asyncio.sleep(0)
     assert not again.done()
     again.cancel()
+
+
+@pytest.mark.parametrize(
+    ("slug", "settings", "found"),
+    [
+        ("facebook-conversions-api", {"pixel_id": "11111"}, {"Purchase": "11111", "Lead": "11111"}),
+        ("facebook-conversions-api", {}, {"Purchase": None}),
+        ("facebook-offline-conversions", {"event_sets": {"Order Completed": "11111"}}, {"Purchase": "11111"}),
+        ("facebook-offline-conversions", {"event_sets": {"Order Completed": ""}}, {"Purchase": None}),
+        (
+            "facebook-offline-conversions",
+            {"event_sets": {"Order Completed": "11111", "Signed": "22222"}, "lead_event_sets": {"Signed": "33333"}},
+            {"Purchase": "11111", "Signed": "22222", "Lead": "33333", "Search": None},
+        ),
+        (
+            "facebook-offline-conversions",
+            {"lead_event_sets": {"Signed": "11111", "Called": "22222"}},
+            {"Lead": None},
+        ),
+    ],
+    ids=["pixel", "no pixel", "event set", "empty event set", "several tables", "several datasets"],
+)
+def test_find_dataset(slug: str, settings: dict[str, object], found: dict[str, str | None]):
+    """The one dataset to which a destination's settings send an event that Meta knows by this name."""
+    destination = build_destination(slug, settings, name=PIXEL)
+    catalog = Catalog([], [destination], "v26.0")
+    assert {name: catalog.find_dataset(PIXEL, name) for name in found} == found
+    assert catalog.find_dataset(DestinationId("removed"), "Purchase") is None

@@ -100,3 +100,25 @@ async def test_metrics_show_what_waits_and_whether_the_ledger_balances(config: C
     assert {name for name in gauges if f"# TYPE signalpost_{name} gauge" not in text} == set()
     assert "signalpost_ledger_imbalance 0.0" in text
     assert 'signalpost_build_info{schema="' in text
+
+
+async def test_an_event_without_a_dataset_is_sent_once_it_is_filled_in(config: Config, tmp_path: Path) -> None:
+    """A destination that had no pixel: its dead letters wait for the pixel that it has now, after a requeue."""
+    key = "wk_website_0123456789abcdef"
+
+    def configure(**settings: str) -> Config:
+        pixel = {"name": "pixel", "type": "facebook-conversions-api", **settings}
+        source = {"name": "website", "write_keys": [key], "destinations": ["pixel"]}
+        return Config.model_validate({"server": config.server, "sources": [source], "destinations": [pixel]})
+
+    call = {"event": "Signed Up", "userId": "u1", "context": {"traits": {"email": "jo@example.com"}}}
+    async with running_service(configure(), tmp_path) as service, aiohttp.ClientSession() as session:
+        headers = {"X-Write-Key": key}
+        async with session.post(f"{service.tracking_url}/v1/track", json=call, headers=headers) as response:
+            assert response.status == 200
+        (letter,) = await service.queue.browse_dead_letters()
+        assert (letter.reason, letter.dataset_id) == ("missing_pixel_id", None)
+        assert (await service.queue.requeue([letter.id])).refused == {"dataset_missing": 1}
+        service.reload(configure(pixel_id="1234567890"), tmp_path)
+        assert (await service.queue.requeue([letter.id])).requeued == 1
+        assert (await service.queue.counts()).events.pending.total == 1

@@ -87,6 +87,11 @@ class Catalog:
             upload_tag=settings.request_fields.get("upload_tag"),
         )
 
+    def find_dataset(self, destination_id: DestinationId, event_name: str) -> DatasetId | None:
+        """The one dataset that a destination's settings name now for Meta's name of an event, or None."""
+        destination = self._destinations.get(destination_id)
+        return destination.settings.find_dataset(event_name) if destination is not None else None
+
     async def wait_for_change(self) -> None:
         """Return when `replace()` is called next."""
         await self._changed.wait()

@@ -145,6 +145,7 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
             on_commit=telemetry.committed,
             retention=_build_retention(config),
             room=Room(data_folder.path, _build_room_limits(config), time.monotonic),
+            find_dataset=catalog.find_dataset,
         )
         stack.push_async_callback(queue.close)
         store = SettingsStore.open(

@@ -13,6 +13,7 @@ from signalpost.model.errors import LeaseLost, QueueUnavailable
 from signalpost.model.ledger import Backlog, EventFlow, MatchKeyCoverage, PendingCounts
 from signalpost.queue.interface import Queue
 from tests.queue.builders import (
+    DATASETS_NOW,
     MAIN,
     NOON,
     OTHER,
@@ -440,6 +441,23 @@ class QueueContract:
         assert (await bench.queue.requeue([letter.id])).requeued == 1
         (event,) = await lease(bench.queue)
         assert (event.message_id, event.expires_at) == ("sale", limit)
+
+    async def test_requeue_takes_the_dataset_of_now(self, bench: Bench):
+        """What lacked a dataset when it came is sent to the one that is filled in by now; without one it stays."""
+        lacking = {"code": "INVALID_SETTINGS", "reason": "missing_dataset_id", "dataset_id": None, "payload": b"{}"}
+        names = {"filled-in": "Lead", "still-empty": "Purchase"}
+        await bench.queue.put(
+            [build_call(id_, discarded=[build_discarded(**lacking, event_name=name)]) for id_, name in names.items()]
+        )
+        everything = DeadLetterFilter()
+        planned = await bench.queue.requeue(everything, dry_run=True)
+        assert (planned.requeued, planned.refused) == (1, {"dataset_missing": 1})
+        assert await bench.queue.requeue(everything) == planned
+        await bench.reopen()
+        (event,) = await lease(bench.queue)
+        assert (event.message_id, event.dataset_id) == ("filled-in", DATASETS_NOW["Lead"])
+        counts = await bench.queue.counts()
+        assert (counts.dead_letters, counts.imbalance, counts.dead_letter_imbalance) == (1, 0, 0)
 
     async def test_requeue_wakes_a_waiting_lease(self, bench: Bench):
         """A lease that waits gets the requeued event."""

@@ -15,12 +15,23 @@ from typing import Any
 import apsw
 import pytest
 
+from signalpost.model.dead_letters import DeadLetterFilter
 from signalpost.model.errors import ConfigError, NewerDataFolder, QueueUnavailable, SignalpostError
 from signalpost.queue.database import check_sqlite_version
 from signalpost.queue.migrations import APPLICATION_ID, SCHEMA
 from signalpost.queue.retention import Retention
 from signalpost.queue.sqlite import SqliteQueue
-from tests.queue.builders import NOON, OTHER, REFUSED_BY_META, Clock, build_call, get_event_ids, lease
+from tests.queue.builders import (
+    NOON,
+    OTHER,
+    REFUSED_BY_META,
+    Clock,
+    build_call,
+    build_discarded,
+    find_dataset_now,
+    get_event_ids,
+    lease,
+)
 from tests.queue.contract import QueueContract
 
 # Puts without end and names what was acknowledged; the parent kills it in the middle of its work.
@@ -45,7 +56,7 @@ asyncio.run(put_for_ever())
 
 class TestContract(QueueContract):
     def open_queue(self, folder: Path, clock: Clock) -> SqliteQueue:
-        return SqliteQueue.open(folder, now=clock.now, monotonic=clock.monotonic)
+        return SqliteQueue.open(folder, now=clock.now, monotonic=clock.monotonic, find_dataset=find_dataset_now)
 
 
 def open_queue(folder: Path, **options: Any) -> SqliteQueue:
@@ -170,6 +181,21 @@ async def test_damaged_event_is_never_sent(tmp_path: Path, damage: str):
     assert (await queue.requeue([letter.id])).refused == {"not_requeueable": 1}
     assert (await queue.counts()).imbalance == 0
     assert troubles == ["1 stored events are damaged; they are dead letters now."]
+    await queue.close()
+
+
+async def test_damage_is_noticed_although_a_dataset_was_filled_in(tmp_path: Path):
+    """The new checksum of an event that gets its dataset late is made only of what was stored."""
+    lacking = build_discarded(code="INVALID_SETTINGS", dataset_id=None, event_name="Lead", payload=b'{"n":1}')
+    queue = open_queue(tmp_path)
+    await queue.put([build_call("m1", discarded=[lacking])])
+    await queue.close()
+    change_file(tmp_path, "UPDATE payloads SET payload = CAST('{\"n\":2}' AS BLOB)")
+    queue = open_queue(tmp_path, find_dataset=find_dataset_now)
+    assert (await queue.requeue(DeadLetterFilter())).requeued == 1
+    await queue.put([build_call("m2")])
+    assert get_event_ids(await lease(queue)) == ["m2"]
+    assert [letter.reason for letter in await queue.browse_dead_letters()] == ["corrupt_row"]
     await queue.close()
 
 

@@ -5,7 +5,7 @@ ledger. What is written runs in the write thread, inside the open transaction.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import apsw
@@ -13,7 +13,7 @@ import msgspec
 
 from signalpost import failpoints
 from signalpost.model.dead_letters import DeadLetter, DeadLetterFilter, DeadLetterGroup, RequeueReport
-from signalpost.model.ids import DestinationId
+from signalpost.model.ids import DatasetId, DestinationId
 from signalpost.queue.checksums import build_checksum
 from signalpost.queue.instants import from_milliseconds, to_milliseconds_after
 from signalpost.queue.ledger import EventState, LedgerCounts, LedgerStore
@@ -52,9 +52,18 @@ _COUNT: Final = f"""
 
 # Read what decides whether dead letters may be sent again.
 _READ_FOR_REQUEUE: Final = """
-    SELECT letters.id, source_id, destination_id, event_name, code, reason, expires_at,
-        dataset_id IS NOT NULL AND payloads.id IS NOT NULL, length(payload)
+    SELECT letters.id, source_id, destination_id, dataset_id, event_name, code, reason, expires_at, length(payload)
     FROM dead_letters AS letters LEFT JOIN payloads ON payloads.id = letters.id WHERE letters.id IN carray(?1)"""
+
+# Read what the checksums of dead letters are made of.
+_READ_FOR_CHECKSUM: Final = """
+    SELECT letters.id, destination_id, event_id, event_time, expires_at, payload, checksum
+    FROM dead_letters AS letters JOIN payloads ON payloads.id = letters.id WHERE letters.id IN carray(?1)"""
+
+# Give dead letters the datasets that they lack.
+_SET_DATASETS: Final = """
+    UPDATE dead_letters SET dataset_id = given.value->>1, checksum = unhex(given.value->>2)
+    FROM jsonb_each(?1) AS given WHERE dead_letters.id = given.value->>0"""
 
 # Let dead letters wait again.
 _REQUEUE: Final = """
@@ -78,10 +87,18 @@ _GROUP: Final = """
         GROUP BY source_id, destination_id, code, reason)"""
 
 
+FindDataset = Callable[[DestinationId, str], DatasetId | None]
+"""Destination and event name -> the dataset that its settings name now, or None."""
+
+
 class RequeuePlan(msgspec.Struct):
-    """Which of the named dead letters may be sent again, how many arrive where, what is counted, and the report."""
+    """Which of the named dead letters may be sent again, how many arrive where, what is counted, and the report.
+
+    datasets: what those get that mapping could give none.
+    """
 
     allowed: list[int]
+    datasets: dict[int, DatasetId]
     arrived: Counter[DestinationId]
     counts: LedgerCounts
     report: RequeueReport
@@ -113,19 +130,25 @@ def count(connection: apsw.Connection, where: DeadLetterFilter) -> list[DeadLett
     ]
 
 
-def plan_requeue(connection: apsw.Connection, ids: Sequence[int], now_ms: int) -> RequeuePlan:
+def plan_requeue(
+    connection: apsw.Connection, ids: Sequence[int], now_ms: int, find_dataset: FindDataset
+) -> RequeuePlan:
     """Look at the named dead letters and decide for each whether it may be sent again; changes nothing."""
-    plan = RequeuePlan([], Counter(), Counter(), RequeueReport(0, {}))
+    plan = RequeuePlan([], {}, Counter(), Counter(), RequeueReport(0, {}))
     refused: Counter[str] = Counter()
     wanted = set(ids)
     rows: list[tuple[Any, ...]] = connection.execute(_READ_FOR_REQUEUE, (bind(wanted),)).fetchall() if wanted else []
-    for id_, source_id, destination_id, event_name, code, reason, expires_at, is_complete, size in rows:
+    for id_, source_id, destination_id, dataset_id, event_name, code, reason, expires_at, size in rows:
         wanted.discard(id_)
-        if code == MESSAGE_REJECTED or not is_complete:
+        if code == MESSAGE_REJECTED or size is None:
             refused["not_requeueable"] += 1
         elif expires_at * 1000 + 999 < now_ms:
             refused["event_too_old"] += 1
+        elif dataset_id is None and not (found := find_dataset(destination_id, event_name)):
+            refused["dataset_missing"] += 1
         else:
+            if dataset_id is None and found:
+                plan.datasets[id_] = found
             plan.allowed.append(id_)
             plan.arrived[destination_id] += 1
             plan.counts[source_id, destination_id, event_name, "requeued", f"{code}/{reason}"] += 1
@@ -136,15 +159,33 @@ def plan_requeue(connection: apsw.Connection, ids: Sequence[int], now_ms: int) -
     return plan
 
 
-def requeue(connection: apsw.Connection, ledger: LedgerStore, ids: Sequence[int], now_ms: int) -> RequeuePlan:
+def requeue(
+    connection: apsw.Connection, ledger: LedgerStore, ids: Sequence[int], now_ms: int, find_dataset: FindDataset
+) -> RequeuePlan:
     """Let dead letters wait again under their own ids."""
-    plan = plan_requeue(connection, ids, now_ms)
+    plan = plan_requeue(connection, ids, now_ms, find_dataset)
     if plan.allowed:
+        _set_datasets(connection, plan.datasets)
         connection.execute(_REQUEUE, (bind(plan.allowed),))
         failpoints.reach("in_requeue")
         connection.execute(_DELETE, (bind(plan.allowed),))
         ledger.add(now_ms, plan.counts)
     return plan
+
+
+def _set_datasets(connection: apsw.Connection, datasets: Mapping[int, DatasetId]) -> None:
+    """Name the datasets, which checksums cover. A damaged event keeps its wrong one, so that it is still noticed."""
+    if not datasets:
+        return
+    given: list[tuple[int, str, str]] = []
+    for id_, destination_id, event_id, event_time, expires_at, payload, checksum in connection.execute(
+        _READ_FOR_CHECKSUM, (bind(datasets),)
+    ):
+        of_event = (event_id, event_time, expires_at)
+        is_sound = checksum == build_checksum(destination_id, None, *of_event, payload=payload)
+        renewed = build_checksum(destination_id, datasets[id_], *of_event, payload=payload) if is_sound else checksum
+        given.append((id_, datasets[id_], renewed.hex()))
+    connection.execute(_SET_DATASETS, (msgspec.json.encode(given).decode(),))
 
 
 def delete(connection: apsw.Connection, ledger: LedgerStore, ids: Sequence[int], now_ms: int, state: EventState) -> int:

@@ -75,8 +75,9 @@ class Queue(Protocol):
     async def requeue(self, which: Sequence[int] | DeadLetterFilter, *, dry_run: bool = False) -> RequeueReport:
         """Let dead letters wait again with the same payload and event_id; `dry_run` only tells what would happen.
 
-        Refused one by one: `unknown`, `event_too_old`, and `not_requeueable` for what mapping itself rejected. By a
-        filter: those that are there now, some hundreds in each durable step.
+        Refused one by one: `unknown`, `event_too_old`, `not_requeueable` for what mapping itself rejected, and
+        `dataset_missing`: a setting named no dataset when the call came, and none does now; else it gets the one of
+        now. By a filter: those that are there now, some hundreds in each durable step.
         """
         ...
 

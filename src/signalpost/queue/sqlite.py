@@ -79,8 +79,11 @@ class SqliteQueue(Inquiries):
         on_commit: Callable[[float, int], object] = lambda _seconds, _rows: None,
         retention: Retention | None = None,
         room: Room | None = None,
+        find_dataset: dead_letters.FindDataset = lambda _destination_id, _event_name: None,
     ) -> None:
+        """find_dataset: for a dead letter that mapping could give none; called in other threads too."""
         self._on_trouble = on_trouble
+        self._find_dataset = find_dataset
         self._arrivals = Arrivals()
         self._is_closed = False
         self._room = room
@@ -217,11 +220,19 @@ class SqliteQueue(Inquiries):
         return RequeueReport(requeued=requeued, refused=dict(refused))
 
     async def _plan_requeue(self, ids: Sequence[int]) -> dead_letters.RequeuePlan:
-        plan = functools.partial(dead_letters.plan_requeue, ids=ids, now_ms=self._now_ms())
+        plan = functools.partial(
+            dead_letters.plan_requeue, ids=ids, now_ms=self._now_ms(), find_dataset=self._find_dataset
+        )
         return await self._slow_reader.read(plan)
 
     async def _requeue(self, ids: Sequence[int]) -> dead_letters.RequeuePlan:
-        step = functools.partial(dead_letters.requeue, ledger=self._ledger, ids=ids, now_ms=self._now_ms())
+        step = functools.partial(
+            dead_letters.requeue,
+            ledger=self._ledger,
+            ids=ids,
+            now_ms=self._now_ms(),
+            find_dataset=self._find_dataset,
+        )
         plan: dead_letters.RequeuePlan = await self._writer.settle(step, len(ids))
         for destination_id, count in plan.arrived.items():
             self._arrivals.announce(destination_id, count)

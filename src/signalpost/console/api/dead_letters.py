@@ -28,6 +28,7 @@ _FIXES: Mapping[str, str] = {reason: fix for reason, fix in REASON_FIXES.items()
 TOLD: Mapping[str, str] = {
     "event_too_old": "older than Meta takes (7 days; 62 days for physical_store)",
     "not_requeueable": "rejected by mapping or damaged on the disk: send the corrected call with a new messageId",
+    "dataset_missing": "the destination names no dataset for it; fill it in first, with the gateway running",
     "unknown": "not there (any more)",
 }
 """Why a dead letter can't wait again, in words."""

@@ -109,6 +109,10 @@ class DestinationSettings(BaseModel):
         """Every dataset that may receive events, each once, in the order of the settings."""
         return ()
 
+    def find_dataset(self, _event_name: str) -> DatasetId | None:
+        """The one dataset that these settings name for an event as Meta knows it; None when none or several."""
+        return self.dataset_ids[0] if len(self.dataset_ids) == 1 else None
+
     @property
     def call_types(self) -> frozenset[CallType]:
         """The types of call that this destination maps."""

@@ -118,8 +118,27 @@ class OfflineConversionsSettings(DestinationSettings):
     @property
     def dataset_ids(self) -> tuple[DatasetId, ...]:
         """Every dataset that may receive events."""
-        tables = (self.event_sets, self.lead_event_sets, self.complete_registration_event_sets)
+        tables = (table for _, table in self._named_tables)
         return tuple(dict.fromkeys(DatasetId(dataset) for table in tables for dataset in table.values() if dataset))
+
+    def find_dataset(self, event_name: str) -> DatasetId | None:
+        """The one dataset to which any row of the tables sends events of this name."""
+        rows = (
+            (fixed_name or DEFAULT_EVENTS.find(name) or name, dataset)
+            for fixed_name, table in self._named_tables
+            for name, dataset in table.items()
+        )
+        found = {DatasetId(dataset) for name, dataset in rows if dataset and name == event_name}
+        return found.pop() if len(found) == 1 else None
+
+    @property
+    def _named_tables(self) -> tuple[tuple[str | None, Mapping[str, str]], ...]:
+        """The fixed Meta name of each table (None: by the event), and the table; in the order of the results."""
+        return (
+            (None, self.event_sets),
+            ("Lead", self.lead_event_sets),
+            ("CompleteRegistration", self.complete_registration_event_sets),
+        )
 
     @property
     def request_fields(self) -> dict[str, str]:
@@ -128,12 +147,8 @@ class OfflineConversionsSettings(DestinationSettings):
 
     @cached_property
     def tables(self) -> tuple[tuple[str | None, EventTable[str]], ...]:
-        """The fixed Meta name of each table (None: by the event), and the table; in the order of the results."""
-        return (
-            (None, EventTable(self.event_sets)),
-            ("Lead", EventTable(self.lead_event_sets)),
-            ("CompleteRegistration", EventTable(self.complete_registration_event_sets)),
-        )
+        """The same, ready to be searched."""
+        return tuple((fixed_name, EventTable(table)) for fixed_name, table in self._named_tables)
 
     @cached_property
     def find_route(self) -> Callable[[str], _Route]:
