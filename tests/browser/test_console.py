@@ -68,7 +68,7 @@ async def find_barriers(page: Page) -> list[str]:
     return list(await page.evaluate(GRAVE))
 
 
-async def test_from_the_first_run_to_the_first_delivered_event(visitor, console) -> None:
+async def test_from_the_first_run_to_the_first_delivered_event(console, visitor) -> None:
     """An account, a source, a destination and a test event: six clicks; Meta's answer shows live."""
     page = await visitor.open(console.setup_url)
     await set_up(page)  # 1
@@ -84,7 +84,7 @@ async def test_from_the_first_run_to_the_first_delivered_event(visitor, console)
     await expect(page.locator("h1")).not_to_have_text("Welcome")
 
 
-async def test_every_page_is_open_to_everybody(visitor, console) -> None:
+async def test_every_page_is_open_to_everybody(console, visitor) -> None:
     """axe finds nothing serious in light, in dark and on a phone; no page is wider than the screen; names are text."""
     page = await visitor.open(console.setup_url)
     dialogs: list[str] = []
@@ -120,7 +120,7 @@ async def check_page(page: Page) -> None:
         assert await page.evaluate("document.documentElement.scrollWidth") <= width, f"{page.url} {width}"
 
 
-async def test_changed_settings_map_the_next_event(visitor, console) -> None:
+async def test_changed_settings_map_the_next_event(console, visitor) -> None:
     """A row is added to the map of events, saved, shown again, and removed again."""
     page = await visitor.open(console.setup_url)
     await set_up(page)
@@ -150,7 +150,7 @@ async def test_changed_settings_map_the_next_event(visitor, console) -> None:
     assert [await row.locator("input").input_value() for row in await rows.all()] == ["Trial begun"]
 
 
-async def test_a_connection_is_checked_and_mended(visitor, console) -> None:
+async def test_a_connection_is_checked_and_mended(console, visitor) -> None:
     """A token that Meta has revoked is told with what to do; the next one works; Meta has recorded nothing."""
     page = await visitor.open(console.setup_url)
     await set_up(page)
@@ -174,7 +174,7 @@ async def test_a_connection_is_checked_and_mended(visitor, console) -> None:
     assert console.read_received() == []
 
 
-async def test_a_page_is_light(visitor, console) -> None:
+async def test_a_page_is_light(console, visitor) -> None:
     """Less than 300 KB with everything it needs."""
     sizes: list[int] = []
     page = await visitor.open("about:blank")

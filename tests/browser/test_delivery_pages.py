@@ -30,7 +30,7 @@ def ask_meta(url: str, method: str, body: object = None) -> None:
     urllib.request.urlopen(request).close()
 
 
-async def test_an_outage_is_red_and_ends_green(visitor, console) -> None:
+async def test_an_outage_is_red_and_ends_green(console, visitor) -> None:
     """Meta goes down: the page says so by itself, and that nothing is lost; then everything is delivered."""
     page = await visitor.open(console.setup_url)
     await set_up_delivery(page)
@@ -49,15 +49,17 @@ async def test_an_outage_is_red_and_ends_green(visitor, console) -> None:
     await check_page(page)
 
 
-async def test_a_dead_letter_is_requeued_and_delivered(visitor, console) -> None:
+async def test_a_dead_letter_is_requeued_and_delivered(console, visitor) -> None:
     """Meta refuses one event; its answer is shown; it is requeued and delivered."""
     page = await visitor.open(console.setup_url)
     await set_up_delivery(page)
     ask_meta(console.meta_url, "POST", {"fault": "custom_data_invalid"})
     await page.click("text=Send a test event")
     await page.goto(f"{console.url}/delivery?period=10m")
-    await expect(page.locator("#now")).to_contain_text("Meta refused the event's data", timeout=20_000)
+    await expect(page.locator("#now")).to_contain_text("Meta objects to a field of custom_data", timeout=20_000)
+    await expect(page.locator("#now")).to_contain_text("Compare the sample with an event that was delivered")
     await page.click("a:has-text('Samples')")
+    await expect(page.locator("tr.chosen")).to_contain_text("100/2804016")
     await page.click("summary:has-text('400')")
     await expect(page.locator("main")).to_contain_text("Meta's answer")
     await check_page(page)

@@ -32,7 +32,9 @@ async def test_a_rejected_event_is_counted_explained_and_shown(gateway: Gateway)
         assert page.status == 200
         assert "missing_value" in page.text
         assert "A Purchase needs a numeric value" in page.text
-    error = await browser.get("/delivery/error?code=MESSAGE_REJECTED&reason=missing_value")
+    error = await browser.get("/delivery?code=MESSAGE_REJECTED&reason=missing_value&period=10m&figures=shares")
+    assert '<tr class="chosen">' in error.text
+    assert "100 % </b>" in error.text or ">100 %<" in error.text
     assert "&#34;event_name&#34;: &#34;Purchase&#34;" in error.text
     assert "Balanced" in (await browser.get("/delivery/ledger")).text
     assert "1 dead letter</b> waits" in (await browser.get("/overview")).text
@@ -78,7 +80,7 @@ async def test_what_strangers_send_is_text(gateway: Gateway) -> None:
     """Names of events, in the address and in the list."""
     await make_dead_letters(gateway, "A")
     browser = await gateway.sign_in("admin")
-    paths = ("/delivery?destination={}", "/dead-letters?event_name={}", "/delivery/error?code={}&reason={}")
+    paths = ("/delivery?destination={}", "/dead-letters?event_name={}", "/delivery?code={}&reason={}")
     for path in paths:
         page = await browser.get(path.replace("{}", "%3Cimg src=x onerror=alert(1)%3E"))
         assert (page.status, "<img src=x" in page.text) == (200, False), path

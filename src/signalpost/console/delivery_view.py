@@ -1,63 +1,14 @@
-"""What the pages say of delivery: the stages of a period, why events ended, how a destination stands."""
+"""What the pages say of delivery: why events ended, and how a destination stands."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final, Literal, NamedTuple
 
+from signalpost.console.delivery_figures import Tone
+from signalpost.console.meta_codes import META_CODES
 from signalpost.mapping.fixes import REASON_FIXES
 from signalpost.model.destination_state import PAUSE_TEXTS, DestinationState
-from signalpost.model.ledger import PendingCounts, Statistics
+from signalpost.model.ledger import Statistics
 from signalpost.model.results import REASONS
-
-Tone = Literal["green", "amber", "red", "grey", "blue"]
-
-
-class Period(NamedTuple):
-    """A choice of the period menu, and the steps of its charts."""
-
-    words: str
-    length: timedelta
-    step: timedelta
-
-
-PERIODS: Final[Mapping[str, Period]] = {
-    "10m": Period("10 min", timedelta(minutes=10), timedelta(minutes=1)),
-    "1h": Period("1 hour", timedelta(hours=1), timedelta(minutes=1)),
-    "24h": Period("24 hours", timedelta(hours=24), timedelta(hours=1)),
-    "7d": Period("7 days", timedelta(days=7), timedelta(hours=1)),
-    "14d": Period("2 weeks", timedelta(days=14), timedelta(hours=2)),
-}
-
-KEY_WORDS: Final[Mapping[str, str]] = {
-    "em": "Email",
-    "ph": "Phone",
-    "external_id": "External id",
-    "fbc": "Click id",
-    "fbp": "Browser id",
-    "client_ip_address": "IP address",
-    "client_user_agent": "User agent",
-    "fn": "First name",
-    "ln": "Last name",
-    "ct": "City",
-    "st": "State",
-    "zp": "Postal code",
-    "country": "Country",
-    "db": "Birthday",
-    "ge": "Gender",
-    "lead_id": "Lead id",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One number of the row. share: of the events that ended in the period, or of the calls; None where it has none."""
-
-    words: str
-    count: int
-    share: float | None
-    note: str
-    tone: Tone = "grey"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,32 +36,6 @@ class Standing:
     can_resume: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """Of the server events of one name, the share (0 to 1) that had each match key, the most frequent first."""
-
-    event_name: str
-    events: int
-    shares: Sequence[tuple[str, float]]
-
-
-def build_stages(statistics: Statistics, pending: PendingCounts) -> Sequence[Stage]:
-    """Segment's stages, in its order."""
-    events, calls = statistics.events, statistics.calls
-    failed = events.rejected + events.expired
-    ended = events.delivered + events.filtered + failed + events.erased
-    invalid = sum(calls.invalid.values())
-    retrying = f"{pending.retrying:,} retrying" if pending.retrying else "none retrying"
-    return (
-        Stage("Received", events.accepted, None, "events accepted"),
-        Stage("Failed on ingest", invalid, _share(invalid, calls.received), "calls of all sources", _red_if(invalid)),
-        Stage("Filtered", events.filtered, _share(events.filtered, ended), "by your settings"),
-        Stage("Pending", pending.total, None, f"now; {retrying}", "amber" if pending.retrying else "grey"),
-        Stage("Rejected", failed, _share(failed, ended), "failed delivery", _red_if(failed)),
-        Stage("Delivered", events.delivered, _share(events.delivered, ended), "Meta took them", "green"),
-    )
-
-
 def list_troubles(statistics: Statistics) -> Sequence[Trouble]:
     """Each reason with its count, the failures first, then the most frequent."""
     found = [*_list_ended(statistics.reasons), *_list_refused(statistics.calls.invalid)]
@@ -122,6 +47,8 @@ def explain(code: str, reason: str) -> tuple[str, str]:
     for known, text in REASONS.items():
         if known == reason or (not reason and text.code == code):
             return text.sentence, REASON_FIXES[known]
+    if code == "400" and reason in META_CODES:
+        return META_CODES[reason]
     if code == "400":
         return (
             f"Meta refused the event's data (its code {reason}).",
@@ -158,33 +85,6 @@ def describe_standing(state: DestinationState | None) -> Standing:
     return Standing("green", "Delivering", "Meta answers and takes events.")
 
 
-def list_coverage(statistics: Statistics) -> Sequence[Coverage]:
-    """Match keys by event name, the most frequent event first."""
-    rows = []
-    for name, covered in statistics.coverage.items():
-        shares = [(KEY_WORDS.get(key, key), count / max(1, covered.events)) for key, count in covered.with_key.items()]
-        rows.append(Coverage(name, covered.events, sorted(shares, key=lambda pair: -pair[1])))
-    return sorted(rows, key=lambda row: -row.events)
-
-
-def format_share(share: float | None) -> str:
-    """0.9994 -> "99.9 %": never rounded up to all, or down to none."""
-    if share is None:
-        return ""
-    percent = min(99.9, max(0.1, round(share * 100, 1))) if 0 < share < 1 else share * 100
-    return f"{percent:.3g} %"
-
-
-def format_seconds(seconds: float | None) -> str:
-    """How long, in the unit that says enough."""
-    if seconds is None:
-        return "none"
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
-
-
 def _list_ended(reasons: Mapping[str, Mapping[str, int]]) -> Iterator[Trouble]:
     for state, codes in reasons.items():
         for text, count in codes.items():
@@ -204,11 +104,3 @@ def _list_refused(invalid: Mapping[str, int]) -> Iterator[Trouble]:
         yield Trouble(
             "Failed on ingest", code, "", count, meaning, "Mend the call where it is sent.", has_dead_letters=False
         )
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
-
-
-def _red_if(count: int) -> Tone:
-    return "red" if count else "grey"

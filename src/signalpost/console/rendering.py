@@ -11,7 +11,7 @@ import jinja2
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from signalpost.console.delivery_view import format_seconds, format_share
+from signalpost.console.delivery_figures import format_change, format_seconds, format_share
 from signalpost.console.static_files import static_url
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def _build_environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "ago": format_ago,
+        "change": format_change,
         "count": format_count,
         "instant": format_instant,
         "pretty": format_json,

@@ -1,19 +1,16 @@
 """Delivery: where the events of a period went, what is wrong, and what to do about it. Cheap, for it is read often."""
 
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from signalpost.console.access import Admin, Viewer
-from signalpost.console.delivery_view import (
-    PERIODS,
-    build_stages,
-    describe_standing,
-    explain,
-    list_coverage,
-    list_troubles,
-)
+from signalpost.console.delivery_figures import PERIODS, Period, build_stages, list_event_rows
+from signalpost.console.delivery_view import describe_standing, explain, list_troubles
 from signalpost.console.pages.dead_letters import describe_samples
 from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.rendering import redirect, render
@@ -28,38 +25,78 @@ router = APIRouter()
 Text = Annotated[str, Query(max_length=200)]
 
 SAMPLES = 10
+FIGURES = ("counts", "shares")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What of delivery is looked at, as it stands in the address. destination "": all.
+
+    figures: what is shown large, counts or shares. code, reason: the reason whose samples are shown.
+    """
+
+    destination: str
+    period: str
+    figures: str
+    code: str
+    reason: str
+
+    @property
+    def chosen(self) -> Period:
+        """The period."""
+        return PERIODS[self.period]
+
+    @property
+    def destination_id(self) -> DestinationId | None:
+        """What the queue is asked for."""
+        return DestinationId(self.destination) if self.destination else None
+
+    @property
+    def query(self) -> str:
+        """The view as an address has it."""
+        return urlencode({name: value for name, value in asdict(self).items() if value})
+
+    def to(self, **changes: str) -> str:
+        """The address of a view that differs in this; the samples stay behind."""
+        return f"/delivery?{replace(self, **({'code': '', 'reason': ''} | changes)).query}"
+
+
+def _read_view(
+    destination: Text = "", period: Text = "24h", figures: Text = "counts", code: Text = "", reason: Text = ""
+) -> View:
+    shown = figures if figures in FIGURES else "counts"
+    return View(destination, period if period in PERIODS else "24h", shown, code, reason)
+
+
+Looked = Annotated[View, Depends(_read_view)]
 
 
 @router.get("/delivery")
-async def show_delivery(
-    request: Request, parts: Parts, caller: Viewer, destination: Text = "", period: Text = "24h"
-) -> Response:
-    """The whole page."""
-    context = await _build_context(parts, destination, period)
+async def show_delivery(request: Request, parts: Parts, caller: Viewer, view: Looked) -> Response:
+    """The whole page; with a code or reason also its latest samples."""
+    context = await _build_context(parts, view)
     names = [entry.name for entry in parts.workspace.destinations]
-    return render(request, "delivery.html", caller=caller, names=names, periods=PERIODS, **context)
+    samples = await _read_samples(parts, view) if view.code or view.reason else None
+    return render(request, "delivery.html", caller=caller, names=names, periods=PERIODS, samples=samples, **context)
 
 
 @router.get("/delivery/now")
-async def show_now(
-    request: Request, parts: Parts, caller: Viewer, destination: Text = "", period: Text = "24h"
-) -> Response:
-    """The part that is read again every two seconds."""
-    context = await _build_context(parts, destination, period)
-    return render(request, "delivery_now.html", caller=caller, **context)
+async def show_now(request: Request, parts: Parts, caller: Viewer, view: Looked) -> Response:
+    """The part that is read again every few seconds."""
+    return render(request, "delivery_now.html", caller=caller, **await _build_context(parts, view))
 
 
 @router.get("/delivery/ledger")
-async def show_ledger(request: Request, parts: Parts, caller: Viewer, destination: Text = "") -> Response:
+async def show_ledger(request: Request, parts: Parts, caller: Viewer, view: Looked) -> Response:
     """Whether every accepted event is in exactly one state. It counts rows, so it is asked for seldom."""
-    ledger = await parts.queue.counts(DestinationId(destination) if destination else None)
+    ledger = await parts.queue.counts(view.destination_id)
     return render(request, "delivery_ledger.html", caller=caller, ledger=ledger)
 
 
 @router.get("/delivery/trend")
-async def read_trend(parts: Parts, _: Viewer, destination: Text = "", period: Text = "24h") -> JSONResponse:
+async def read_trend(parts: Parts, _: Viewer, view: Looked) -> JSONResponse:
     """The charts' numbers: seconds since 1970, events per step, and seconds of latency (null without deliveries)."""
-    trend = (await _read_statistics(parts, destination, period)).trend
+    trend = (await _read_statistics(parts, view)).trend
     return JSONResponse(
         {
             "times": [int(step.starts_at.timestamp()) for step in trend],
@@ -68,29 +105,6 @@ async def read_trend(parts: Parts, _: Viewer, destination: Text = "", period: Te
             "p50": [step.latency.p50_seconds for step in trend],
             "p95": [step.latency.p95_seconds for step in trend],
         }
-    )
-
-
-@router.get("/delivery/error")
-async def show_error(
-    request: Request, parts: Parts, caller: Viewer, code: Text = "", reason: Text = "", destination: Text = ""
-) -> Response:
-    """One reason: what it means, what to do, and the latest samples."""
-    where = DeadLetterFilter(
-        destination_id=DestinationId(destination) if destination else None, code=code or None, reason=reason or None
-    )
-    found = await parts.queue.browse_dead_letters(where, limit=SAMPLES, newest_first=True)
-    meaning, fix = explain(code, reason)
-    return render(
-        request,
-        "delivery_error.html",
-        caller=caller,
-        code=code,
-        reason=reason,
-        destination=destination,
-        meaning=meaning,
-        fix=fix,
-        samples=describe_samples(found),
     )
 
 
@@ -108,38 +122,51 @@ async def resume(
     return redirect(request, "/delivery", said=f"{destination} is tried again now.")
 
 
-async def _read_statistics(parts: ConsoleParts, destination: str, period: str) -> Statistics:
-    chosen, now = PERIODS.get(period, PERIODS["24h"]), parts.now()
-    destination_id = DestinationId(destination) if destination else None
-    return await parts.queue.read_statistics(now - chosen.length, now, chosen.step, destination_id=destination_id)
+async def _read_statistics(parts: ConsoleParts, view: View) -> Statistics:
+    now, chosen = parts.now(), view.chosen
+    return await parts.queue.read_statistics(now - chosen.length, now, chosen.step, destination_id=view.destination_id)
 
 
-async def _build_context(parts: ConsoleParts, destination: str, period: str) -> dict[str, Any]:
-    statistics = await _read_statistics(parts, destination, period)
+async def _read_statistics_before(parts: ConsoleParts, view: View, now: Statistics) -> Statistics:
+    """The period of the same length that ended when this one began."""
+    step = max(view.chosen.step, timedelta(minutes=1))
+    return await parts.queue.read_statistics(
+        now.since - (now.until - now.since), now.since, step, destination_id=view.destination_id
+    )
+
+
+async def _read_samples(parts: ConsoleParts, view: View) -> dict[str, Any]:
+    where = DeadLetterFilter(destination_id=view.destination_id, code=view.code or None, reason=view.reason or None)
+    found = await parts.queue.browse_dead_letters(where, limit=SAMPLES, newest_first=True)
+    meaning, fix = explain(view.code, view.reason)
+    return {"meaning": meaning, "fix": fix, "letters": describe_samples(found)}
+
+
+async def _build_context(parts: ConsoleParts, view: View) -> dict[str, Any]:
+    statistics = await _read_statistics(parts, view)
+    before = await _read_statistics_before(parts, view, statistics)
     backlogs = await parts.queue.read_backlogs()
     states = {state.destination_id: state for state in parts.list_states()}
-    names = [destination] if destination else [entry.name for entry in parts.workspace.destinations]
-    chosen = [backlog.pending for name, backlog in backlogs.items() if not destination or name == destination]
+    waiting = [backlog.pending for name, backlog in backlogs.items() if view.destination in ("", name)]
     pending = PendingCounts(
-        ready=sum(each.ready for each in chosen),
-        leased=sum(each.leased for each in chosen),
-        retrying=sum(each.retrying for each in chosen),
+        ready=sum(each.ready for each in waiting),
+        leased=sum(each.leased for each in waiting),
+        retrying=sum(each.retrying for each in waiting),
     )
     rows = [
         {
-            "name": name,
-            "state": states.get(DestinationId(name)),
-            "standing": describe_standing(states.get(DestinationId(name))),
-            "backlog": backlogs.get(DestinationId(name)),
+            "name": entry.name,
+            "state": states.get(entry.destination.id),
+            "standing": describe_standing(states.get(entry.destination.id)),
+            "backlog": backlogs.get(entry.destination.id),
         }
-        for name in names
+        for entry in parts.workspace.destinations
     ]
     return {
-        "destination": destination,
-        "period": period if period in PERIODS else "24h",
+        "view": view,
         "rows": rows,
-        "stages": build_stages(statistics, pending),
+        "stages": build_stages(statistics, before, pending),
         "latency": statistics.latency,
         "troubles": list_troubles(statistics),
-        "coverage": list_coverage(statistics),
+        "events": list_event_rows(statistics, before),
     }

@@ -28,6 +28,7 @@ async def show_overview(request: Request, parts: Parts, caller: Viewer) -> Respo
         statistics=statistics,
         backlogs=backlogs,
         standings=standings,
+        sources=parts.workspace.sources,
         destinations=parts.workspace.destinations,
         pending=sum(backlog.pending.total for backlog in backlogs.values()),
         dead=sum(backlog.dead_letters for backlog in backlogs.values()),
