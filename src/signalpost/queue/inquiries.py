@@ -8,13 +8,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import apsw
-
 from signalpost.model.dead_letters import ALL_DEAD_LETTERS, DeadLetter, DeadLetterFilter, DeadLetterGroup
 from signalpost.model.ids import DestinationId, SourceId
 from signalpost.model.ledger import Backlog, Ledger, Statistics
 from signalpost.queue import dead_letters
-from signalpost.queue.balance import find_destinations, read_backlog, read_ledger
+from signalpost.queue.balance import read_backlogs, read_ledger
 from signalpost.queue.bounded_reader import BoundedReader
 from signalpost.queue.instants import to_milliseconds
 from signalpost.queue.leases import Leases
@@ -104,16 +102,9 @@ class Inquiries:
     async def read_backlogs(self) -> Mapping[DestinationId, Backlog]:
         """What waits for each destination."""
         now_ms = self._now_ms()
-
-        def read(connection: apsw.Connection) -> dict[DestinationId, Backlog]:
-            return {
-                destination_id: read_backlog(
-                    connection, destination_id, now_ms, self._leases.count_held(destination_id)
-                )
-                for destination_id in find_destinations(connection)
-            }
-
-        return await self._slow_reader.read(read)
+        return await self._slow_reader.read(
+            lambda connection: read_backlogs(connection, now_ms, self._leases.count_held)
+        )
 
     def _now_ms(self) -> int:
         return to_milliseconds(self._now())

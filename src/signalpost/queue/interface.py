@@ -135,7 +135,7 @@ class Queue(Protocol):
         ...
 
     async def read_backlogs(self) -> Mapping[DestinationId, Backlog]:
-        """What waits for each destination that an event was ever accepted for."""
+        """What waits for each destination that an event was ever accepted for; quick, however much that is."""
         ...
 
     async def prune(self) -> None:
