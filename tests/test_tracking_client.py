@@ -29,6 +29,13 @@ async def server(*answers):
         status, body, headers = given
         return web.json_response(body, status=status, headers=headers)
 
+    async with serving(answer) as url:
+        yield url
+    assert left == []
+
+
+@asynccontextmanager
+async def serving(answer):
     app = web.Application()
     app.router.add_post("/v1/import", answer)
     runner = web.AppRunner(app)
@@ -39,7 +46,6 @@ async def server(*answers):
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
-    assert left == []
 
 
 async def post(url, waits, patience=60.0, requests=1):
@@ -100,17 +106,46 @@ async def test_what_can_never_succeed(answer, message):
             await post(url, [])
 
 
+@pytest.mark.parametrize(("host", "encoding"), [("127.0.0.1", ""), ("0.0.0.0", "gzip")])
+async def test_a_gateway_elsewhere_gets_less_to_read(host, encoding):
+    """On the same machine compressing would only cost both sides time."""
+    body = b'{"batch":[' + b",".join([b"{}"] * 500) + b"]}"
+    sent = []
+
+    async def answer(request):
+        sent.append((request.headers.get("Content-Encoding", ""), await request.read()))
+        return web.json_response(TAKEN)
+
+    async with (
+        serving(answer) as url,
+        TrackingClient(url.replace("127.0.0.1", host), KEY, 60) as client,
+    ):
+        await client.post("/v1/import", body, 1)
+    assert sent == [(encoding, body)]  # aiohttp decompresses
+
+
 async def test_an_import_that_breaks_off_says_how_to_go_on(tmp_path):
     """How many rows are done, and that the same command goes on; the second run sends only the others."""
     now = datetime.now(UTC)
     rows = [f"a{number}@example.com,{now:%Y-%m-%d},5" for number in range(1500)]
     (tmp_path / "sales.csv").write_text("\n".join(["email,date,total", *rows]) + "\n")
-    taken = [(200, {**TAKEN, "accepted": count}, {}) for count in (1000, 500)]
-    refused = (401, {"message": "the write key is not known here"}, {})
     arguments = ["import", "sales.csv", "--yes", "--write-key", KEY, "--url"]
-    async with server(taken[0], refused, taken[1]) as url:
+    ids: list[str] = []
+    is_refusing = True
+
+    async def answer(request):
+        nonlocal is_refusing
+        calls = (await request.json())["batch"]
+        if is_refusing and any(call["messageId"].endswith("-1400") for call in calls):
+            is_refusing = False
+            return web.json_response({"message": "the write key is not known here"}, status=401)
+        ids.extend(call["messageId"] for call in calls)
+        return web.json_response({**TAKEN, "accepted": len(calls)})
+
+    async with serving(answer) as url:
         broken_off = await asyncio.to_thread(run, *arguments, url, folder=tmp_path)
         complete = await asyncio.to_thread(run, *arguments, url, folder=tmp_path)
+    assert len(ids) == len(set(ids)) == 1500
     assert broken_off.returncode == 1
     message = read_error(broken_off)
     assert "the write key is not known here; 1,000 rows are done: run the same command again" in message

@@ -1,8 +1,12 @@
 """Batches, their halves, and what is noted of them."""
 
+import asyncio
+
+import pytest
+
 from signalpost.file_import.progress import Position, Progress, begin_origin
 from signalpost.file_import.rejects import RejectsFile
-from signalpost.file_import.sending import BATCH_ROWS, send_rows
+from signalpost.file_import.sending import BATCH_ROWS, BATCHES_UNDER_WAY, send_rows
 from signalpost.file_import.tables import Refusal
 from signalpost.tracking_client import BatchAnswer, BatchTooLarge, RejectedInBatch, SendFailed
 
@@ -77,6 +81,43 @@ async def test_it_goes_on_after_the_last_batch_that_was_taken(tmp_path):
     position, _ = await send(tmp_path, rows, gateway)
     assert position.accepted == 3 * BATCH_ROWS
     assert f'"messageId":"{BATCH_ROWS + 2}"'.encode() in gateway.bodies[0]
+
+
+async def test_two_batches_are_under_way(tmp_path):
+    """While the gateway writes one it reads the next: neither is answered before both have come."""
+    both = asyncio.Barrier(2)
+
+    class Meeting(Gateway):
+        async def post(self, path, body, call_count):
+            async with asyncio.timeout(10):
+                await both.wait()
+            return await super().post(path, body, call_count)
+
+    gateway = Meeting()
+    position, parts = await send(tmp_path, [("x",)] * (4 * BATCH_ROWS), gateway)
+    assert (position.accepted, len(parts)) == (4 * BATCH_ROWS, 4)
+
+
+async def test_what_was_under_way_is_sent_again(tmp_path):
+    """The first of two breaks off, the second is taken: nothing is noted, and both come again with the same ids."""
+
+    second_came = asyncio.Event()
+
+    class Breaking(Gateway):
+        async def post(self, path, body, call_count):
+            if b'"messageId":"2"' in body:
+                await second_came.wait()
+                raise SendFailed("gone")
+            second_came.set()
+            return await super().post(path, body, call_count)
+
+    breaking, gateway = Breaking(), Gateway()
+    rows = [("x",)] * (BATCHES_UNDER_WAY * BATCH_ROWS)
+    with pytest.raises(SendFailed):
+        await send(tmp_path, rows, breaking)
+    await send(tmp_path, rows, gateway)
+    assert len(gateway.bodies) == BATCHES_UNDER_WAY
+    assert breaking.bodies == gateway.bodies[1:]
 
 
 async def test_a_row_that_makes_too_large_a_call(tmp_path):

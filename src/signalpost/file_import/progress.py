@@ -1,8 +1,8 @@
 """How far an import has come: a small file beside the imported one, written through to the disk after every batch.
 
 One line for the file, then one for each batch that the gateway has taken. It holds counts and digests, nothing of the
-rows. After a crash its last whole line is true: at most the batch that was under way is sent again, with the same
-messageIds, which the gateway knows for a day and Meta sees as the same event_id.
+rows. After a crash its last whole line is true: only what was under way is sent again, with the same messageIds, which
+the gateway knows for a day and Meta sees as the same event_id.
 """
 
 import errno

@@ -1,10 +1,11 @@
 """Rows become calls, calls become batches, and each batch is posted, then noted in the progress file, in this order.
 
-One batch is under way at a time, and the next is built meanwhile: so a crash leaves one batch whose fate is not known,
-and that one is sent again with the same ids.
+Two batches are under way, and a third is built meanwhile. A crash leaves those two, 1,000 rows at most, whose fate is
+not known; they are sent again with the same ids.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,8 +21,11 @@ from signalpost.file_import.tables import FIRST_ROW, Refusal, Values
 from signalpost.tracking_client import BatchTooLarge, TrackingClient
 
 PATH = "/v1/import"
-BATCH_ROWS = 1_000
-BATCH_BYTES = 1 << 20
+BATCH_ROWS = 500
+BATCH_BYTES = 512 << 10
+BATCHES_UNDER_WAY = 2
+"""A crash leaves so many in doubt."""
+
 MAX_CALL_BYTES = 32 << 10
 _ROWS_A_TURN = 50
 
@@ -53,43 +57,59 @@ class _Batch:
 async def send_rows(
     rows: Iterator[Values | Refusal], builder: Builder, client: TrackingClient, progress: Progress, rejects: RejectsFile
 ) -> AsyncIterator[tuple[Position, list[Refused]]]:
-    """Send all rows from the noted position on; yields after each batch what is done and what was refused in it."""
+    """Send all rows from the noted position on; yields after each batch what is done and what was refused in it.
+
+    While the gateway writes one batch it reads the next, and a third is built here; they are noted in their order.
+    """
     start = progress.position.rows
     numbered = enumerate(islice(rows, start, None), start=start + FIRST_ROW)
-    batch = await _build_batch(numbered, builder)
-    while batch.row_count:
-        posting = asyncio.create_task(_post(client, batch.calls))
-        try:
-            following = await _build_batch(numbered, builder)
-            refused_there = await posting
-        except BaseException:
+    under_way: deque[tuple[_Batch, asyncio.Task[_Posted]]] = deque()
+    try:
+        while (batch := await _build_batch(numbered, builder)).row_count:
+            if len(under_way) == BATCHES_UNDER_WAY:
+                yield await _settle(*under_way[0], progress, rejects)
+                under_way.popleft()
+            under_way.append((batch, asyncio.create_task(_post(client, batch.calls))))
+        while under_way:
+            yield await _settle(*under_way[0], progress, rejects)
+            under_way.popleft()
+    finally:
+        postings = [posting for _, posting in under_way]
+        for posting in postings:
             posting.cancel()
-            raise
-        # First the rejects, then the position: killed in between, the rejects are cut off and written again.
-        accepted, duplicates = len(batch.calls) - len(refused_there.rejected), refused_there.duplicates
-        refused = sorted(
-            batch.refused + [(*batch.rows[i], refusal) for i, refusal in refused_there.rejected], key=itemgetter(0)
-        )
-        rejects.write(refused)
-        before = progress.position
-        progress.save(
-            Position(
-                rows=before.rows + batch.row_count,
-                accepted=before.accepted + accepted - duplicates,
-                duplicates=before.duplicates + duplicates,
-                refused=before.refused + len(refused),
-                rejects_bytes=rejects.size,
-            )
-        )
-        yield progress.position, refused
-        batch = following
+        await asyncio.gather(*postings, return_exceptions=True)
     progress.save(msgspec.structs.replace(progress.position, is_complete=True))
 
 
+async def _settle(
+    batch: _Batch, posting: "asyncio.Task[_Posted]", progress: Progress, rejects: RejectsFile
+) -> tuple[Position, list[Refused]]:
+    """Wait for the answer to the oldest batch and note it.
+
+    First the rejects, then the position: killed in between, the rejects are cut off and written again.
+    """
+    posted = await posting
+    refused = sorted(batch.refused + [(*batch.rows[i], refusal) for i, refusal in posted.rejected], key=itemgetter(0))
+    rejects.write(refused)
+    before = progress.position
+    progress.save(
+        Position(
+            rows=before.rows + batch.row_count,
+            accepted=before.accepted + len(batch.calls) - len(posted.rejected) - posted.duplicates,
+            duplicates=before.duplicates + posted.duplicates,
+            refused=before.refused + len(refused),
+            rejects_bytes=rejects.size,
+        )
+    )
+    return progress.position, refused
+
+
 async def _build_batch(numbered: Iterator[tuple[int, Values | Refusal]], builder: Builder) -> _Batch:
-    """Take rows until a batch is full; gives the loop a turn now and then, so that the one before gets sent."""
+    """Take rows until a batch is full; gives the loop a turn now and then, so that those before get sent."""
     batch = _Batch()
     for number, values in numbered:
+        if batch.row_count % _ROWS_A_TURN == 0:
+            await asyncio.sleep(0)
         batch.row_count += 1
         if isinstance(values, Refusal):
             batch.refused.append((number, values.values, values))
@@ -108,8 +128,6 @@ async def _build_batch(numbered: Iterator[tuple[int, Values | Refusal]], builder
                     batch.size += len(text)
         if batch.row_count >= BATCH_ROWS or batch.size >= BATCH_BYTES:
             break
-        if batch.row_count % _ROWS_A_TURN == 0:
-            await asyncio.sleep(0)
     return batch
 
 
