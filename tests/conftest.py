@@ -1,4 +1,4 @@
-"""What all tests share: when one may be skipped, and how Hypothesis runs. Nothing here knows Signalpost.
+"""What all tests share: when one may be skipped, how Hypothesis runs, bytecode. Nothing here knows Signalpost.
 
 A skip names the command that would let the test run. With CI=true a skip is a failure: there, nothing may be missing.
 """
@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Generator
+from pathlib import Path
 from typing import TypeVar
 
 import hypothesis
@@ -15,6 +16,11 @@ import pytest
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 IN_CI = os.environ.get("CI") == "true"
+
+# Where no bytecode may be written beside the source, the many processes of the tests keep theirs in one place, instead
+# of compiling everything again each: that is half of a start.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
 
 if not IN_CI:  # there Hypothesis picks its own profile, which repeats
     hypothesis.settings.register_profile("unhurried", deadline=None)

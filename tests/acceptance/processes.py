@@ -32,10 +32,18 @@ class Program:
         response.raise_for_status()
         return response.json()
 
+    def post_api(self, path: str, body: Mapping[str, Any]) -> None:
+        """Change something in the same way."""
+        token, url = (Path(self.announced["data_dir"]) / "control.token").read_text().split()
+        response = requests.post(url + path, headers={"Authorization": f"Bearer {token}"}, json=body, timeout=10)
+        response.raise_for_status()
+
     def kill(self) -> None:
         """SIGKILL: the process gets no chance to finish anything."""
         self.process.kill()
         self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""

@@ -3,6 +3,8 @@
 import json
 import sqlite3
 import threading
+import time
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import requests
 
-from tests.acceptance.processes import WRITE_KEY
+from tests.acceptance.processes import WRITE_KEY, Program
 
 CALLS_PER_REQUEST = 20
 
@@ -28,20 +30,24 @@ def build_call(number: int) -> dict[str, object]:
 
 
 class Load(threading.Thread):
-    """Sends batches as fast as they are answered, until told to stop or cut off, and remembers the answers."""
+    """Sends batches as fast as they are answered, until told to stop or cut off, and remembers the answers.
 
-    def __init__(self, url: str, numbers: "count[int]") -> None:
+    rest_seconds: how long it rests between two requests.
+    """
+
+    def __init__(self, url: str, numbers: "count[int]", *, rest_seconds: float = 0) -> None:
         super().__init__(daemon=True)
         self.acknowledged: list[str] = []
         self.refusals: list[requests.Response] = []
         self._url = f"{url}/v1/batch"
         self._numbers = numbers
+        self._rest_seconds = rest_seconds
         self._stopping = threading.Event()
 
     def run(self) -> None:
         with requests.Session() as session:
             session.auth = (WRITE_KEY, "")
-            while not self._stopping.is_set():
+            while not self._stopping.wait(self._rest_seconds):
                 calls = [build_call(next(self._numbers)) for _ in range(CALLS_PER_REQUEST)]
                 try:
                     response = session.post(self._url, json={"batch": calls}, timeout=10)
@@ -58,10 +64,46 @@ class Load(threading.Thread):
         self.join(timeout=15)
 
 
+def read_arrived(meta_url: str) -> Mapping[str, int]:
+    """How often Meta has taken each event_id that it was ever sent."""
+    text = requests.get(f"{meta_url}/_emulator/ledger?format=jsonl", timeout=30).text
+    rows = [json.loads(line) for line in text.splitlines() if line]
+    return {row["event_id"]: row["accepted"] for row in rows}
+
+
+def read_buried(data_dir: Path) -> set[str]:
+    """The messageIds of the dead letters."""
+    with closing(sqlite3.connect(f"file:{data_dir / 'queue.db'}?mode=ro", uri=True)) as database:
+        return {row[0] for row in database.execute("SELECT message_id FROM dead_letters")}
+
+
 def find_lost(acknowledged: list[str], meta_url: str, data_dir: Path) -> list[str]:
     """What was acknowledged and is neither at Meta nor a dead letter; call it when nothing waits any more."""
-    text = requests.get(f"{meta_url}/_emulator/ledger?format=jsonl", timeout=30).text
-    arrived: set[Any] = {json.loads(line)["event_id"] for line in text.splitlines() if line}
-    with closing(sqlite3.connect(f"file:{data_dir / 'queue.db'}?mode=ro", uri=True)) as database:
-        buried = {row[0] for row in database.execute("SELECT message_id FROM dead_letters")}
-    return [message_id for message_id in acknowledged if message_id not in arrived and message_id not in buried]
+    kept = {event_id for event_id, times in read_arrived(meta_url).items() if times} | read_buried(data_dir)
+    return [message_id for message_id in acknowledged if message_id not in kept]
+
+
+def count_pending(gateway: Program) -> int:
+    ledger = gateway.read_api("/api/ledger")
+    return int(sum(ledger["events"]["pending"].values()))
+
+
+def arm(meta_url: str, fault: str, **plan: Any) -> None:
+    requests.post(f"{meta_url}/_emulator/faults", json={"fault": fault, **plan}, timeout=10).raise_for_status()
+
+
+def disarm(meta_url: str) -> None:
+    requests.delete(f"{meta_url}/_emulator/faults", timeout=10).raise_for_status()
+
+
+def read_memory(process_id: int) -> int:
+    """Bytes of a process that are in memory."""
+    status = Path(f"/proc/{process_id}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) << 10
+
+
+def wait_until(is_true: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
