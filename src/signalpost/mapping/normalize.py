@@ -131,7 +131,9 @@ _ASCII_EMAIL = re.compile(rf"{_LOCAL_PART}@(?:{_LABEL}\.)+(?!\d+\Z)[a-z0-9][a-z0
 _ANY_EMAIL = re.compile(rf"{_LOCAL_PART}@([^\s@]+)")
 
 
-match_plain_email = re.compile(r"[a-z0-9._+-]{1,64}@(?:[a-z0-9]{1,30}(?:-[a-z0-9]{1,30})?\.){1,3}[a-z]{2,24}").fullmatch
+match_plain_email = re.compile(
+    r"[a-z0-9._+-]{1,64}+@[a-z0-9]{1,30}+(?:-[a-z0-9]{1,30}+)?\.[a-z]{2,24}+(?:\.[a-z]{2,24}+)?"
+).fullmatch
 """Matches an address that `normalize_email` would leave as it is, as nearly all are."""
 
 

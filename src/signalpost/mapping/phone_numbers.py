@@ -14,7 +14,6 @@ _FEWEST_DIGITS, _MOST_DIGITS = 7, 15
 _MOST_CHARACTERS = 250
 
 _PUNCTUATION = str.maketrans("", "", " -().")
-_match_plain = re.compile(r"(\+?)(?!([0-9])\2*\Z)([0-9]{7,15})").fullmatch
 _SCHEME = re.compile(r"\Atel:", re.IGNORECASE)
 _EXTENSION = re.compile(r"(?:;ext=|extension|ext|x|#|,)[\s.:]*[0-9]{0,7}\s*\Z", re.IGNORECASE)
 _DIGIT_OR_PLUS = re.compile("[0-9+]")
@@ -52,11 +51,16 @@ def find_bare_number(text: str) -> str | None:
 
 def recognize_number(text: str, country: str | None) -> str | None:
     """Return what `find_full_number` does, for the many numbers that need no library; None when it has to be asked."""
-    found = _match_plain(text.replace(" ", "")) or _match_plain(text.translate(_PUNCTUATION))
-    if found is None:
+    written = text.replace(" ", "")
+    digits = written.removeprefix("+")
+    if not (digits.isdecimal() and digits.isascii()):
+        written = text.translate(_PUNCTUATION)
+        digits = written.removeprefix("+")
+        if not (digits.isdecimal() and digits.isascii()):
+            return None
+    if not _FEWEST_DIGITS <= len(digits) <= _MOST_DIGITS or digits == digits[0] * len(digits):
         return None
-    plus, _, digits = found.groups()
-    if plus:
+    if digits is not written:
         return find_international(digits)
     return find_national(digits, country) if country else None
 

@@ -5,6 +5,7 @@ fbp, lead id) leaves as it came. The event is not changed.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -17,6 +18,8 @@ from signalpost.mapping.match_keys import (
     CLEAR_EXTERNAL_ID,
     HASHED_EXTERNAL_ID,
     MATCH_KEYS,
+    Hasher,
+    MatchKey,
     Surroundings,
     find_substitute,
     hash_given,
@@ -48,12 +51,17 @@ class MatchOptions:
 
 def build_user_data(event: SegmentEvent, options: MatchOptions, findings: Findings) -> UserData:
     """Return the user_data of a Conversions API event. Bad values are left out and warned about."""
-    found: dict[str, Any] = _hash_match_keys(event, options, findings)
-    found["client_ip_address"] = _find_ip_address(event.context, findings)
-    found["client_user_agent"] = _find_user_agent(event.context)
-    found["fbc"] = find_fbc(event, findings)
-    found["fbp"] = find_fbp(event, findings)
-    return UserData(**found)
+    found = _hash_match_keys(event, options, findings)
+    found += (
+        _find_ip_address(event.context, findings),
+        _find_user_agent(event.context),
+        find_fbc(event, findings),
+        find_fbp(event, findings),
+    )
+    return UserData(*found)
+
+
+_NOTHING_OF_THE_BROWSER = (None,) * 4
 
 
 def build_offline_user_data(
@@ -63,9 +71,9 @@ def build_offline_user_data(
 
     lead_id: as the call gives it, text or number; None when it gives none.
     """
-    found: dict[str, Any] = _hash_match_keys(event, options, findings)
-    found["lead_id"] = _read_lead_id(lead_id, findings)
-    return UserData(**found)
+    found = _hash_match_keys(event, options, findings)
+    found += (*_NOTHING_OF_THE_BROWSER, _read_lead_id(lead_id, findings))
+    return UserData(*found)
 
 
 _TOO_WEAK_ALONE = (
@@ -98,33 +106,42 @@ def _list_present(user_data: UserData) -> set[str]:
     return {key for key in UserData.__struct_fields__ if getattr(user_data, key)}
 
 
-_MATCH_KEY_ROWS = tuple((row.key, row.name, row.is_in_address, row.hash_text, row) for row in MATCH_KEYS)
-"""The same rows with what every event needs at hand."""
+_Row = tuple[str, Hasher, MatchKey]
+
+_TRAITS: tuple[_Row, ...] = tuple((row.name, row.hash_text, row) for row in MATCH_KEYS if not row.is_in_address)
+_FIELDS_OF_ADDRESS: tuple[_Row, ...] = tuple((row.name, row.hash_text, row) for row in MATCH_KEYS if row.is_in_address)
+"""The rows of the match keys, in the order of the table and of UserData, with what every event needs at hand."""
 
 
-def _hash_match_keys(event: SegmentEvent, options: MatchOptions, findings: Findings) -> dict[str, HashedValues]:
-    """Return em to external_id, those that are there. An address that is no object has no fields."""
+def _hash_match_keys(event: SegmentEvent, options: MatchOptions, findings: Findings) -> list[Any]:
+    """Return em to external_id, None where there is nothing. An address that is no object has no fields."""
     traits = _find_object(event.context, "traits")
     address = _find_object(traits, "address")
     surroundings = _describe_surroundings(event, address, options, findings)
-    hashed: dict[str, HashedValues] = {}
-    for key, name, is_in_address, hash_trait, match_key in _MATCH_KEY_ROWS:
-        place = address if is_in_address else traits
+    hashes = _hash_rows(_TRAITS, traits, surroundings)
+    hashes += _hash_rows(_FIELDS_OF_ADDRESS, address, surroundings)
+    hashes.append(_find_external_id(event, options, surroundings))
+    return hashes
+
+
+def _hash_rows(rows: Sequence[_Row], place: JsonObject, surroundings: Surroundings) -> list[HashedValues | None]:
+    hashes: list[HashedValues | None] = []
+    for name, hash_trait, match_key in rows:
         given = place.get(name)
         # A good text is what nearly every trait is; everything else takes the longer way.
-        values: HashedValues | None = hash_trait(given, surroundings) if isinstance(given, str) else None
-        if values is None:
-            if given is None:
-                given = find_substitute(match_key, place)
-            if given is None:
-                continue
-            values = hash_given(given, match_key, surroundings)
-        if values is not None:
-            hashed[key] = values
-    external_id = _find_external_id(event, options, surroundings)
-    if external_id is not None:
-        hashed["external_id"] = external_id
-    return hashed
+        hashed: HashedValues | None = hash_trait(given, surroundings) if isinstance(given, str) else None
+        if hashed is None:
+            hashed = _hash_unusual(given, match_key, place, surroundings)
+        hashes.append(hashed)
+    return hashes
+
+
+def _hash_unusual(
+    given: object, match_key: MatchKey, place: JsonObject, surroundings: Surroundings
+) -> HashedValues | None:
+    if given is None:
+        given = find_substitute(match_key, place)
+    return None if given is None else hash_given(given, match_key, surroundings)
 
 
 def _find_object(parent: JsonObject, name: str) -> JsonObject:
