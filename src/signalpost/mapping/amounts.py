@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from signalpost.mapping.findings import Findings
 from signalpost.model.results import WarningCode
 
-LARGEST_EXACT = 2**53
+LARGEST_EXACT = 2.0**53
 """Above it a JSON number is no longer exact everywhere, so it is not numeric."""
 
 _LONGEST_NUMBER = 40
@@ -26,7 +26,7 @@ def read_number(value: object) -> int | float | None:
     stay whole. True, false and magnitudes over 2^53 are not numbers here.
     """
     if type(value) is float or type(value) is int:  # not isinstance: true and false are integers to Python
-        return value if abs(value) <= LARGEST_EXACT else None
+        return value if -LARGEST_EXACT <= value <= LARGEST_EXACT else None
     return _read_text(value) if isinstance(value, str) else None
 
 
@@ -50,6 +50,8 @@ def _is_plain(text: str) -> bool:
 
 def read_quantity(value: object) -> int | None:
     """Read a whole number of 0 or more (2, 2.0 or "2"); None for anything else."""
+    if type(value) is int and 0 <= value <= LARGEST_EXACT:
+        return value
     number = read_number(value)
     if number is None or number < 0:
         return None

@@ -13,24 +13,26 @@ JsonObject = Mapping[str, object]
 def build_contents(
     properties: JsonObject,
     rule: ContentsRule,
-    content_types: EventTable[str],
+    content_types: EventTable[str] | None,
     findings: Findings,
     *,
     always_by_category: bool = False,
 ) -> dict[str, object]:
     """Return the content keys of custom_data that this event has, in wire order; empty when it names no product.
 
-    content_types: the destination's table of category -> content_type.
+    content_types: the destination's table of category -> content_type, if it has one.
     always_by_category: the category stands for the products even where they have ids.
     Source: Meta, "Custom Data Parameters"; Segment, "Facebook Conversions API destination", property table.
     """
     products = properties.get("products")
-    if products == [] and not always_by_category:
+    if not products and isinstance(products, list) and not always_by_category:
         return {}
     contents = _find_contents(properties, products, rule, findings)
-    # A category only matters where a rule or a row says what it stands for.
-    category = _find_category(properties, products) if content_types or rule.by_category else None
-    content_type = content_types.find(category) if category else None
+    category = content_type = None
+    if content_types is not None or rule.by_category:  # which say what a category stands for
+        category = _find_category(properties, products)
+        if category and content_types is not None:
+            content_type = content_types.find(category)
     keys: dict[str, object] = {}
     if rule.by_category and (always_by_category or not contents):
         if category:
@@ -79,19 +81,22 @@ def _find_category(properties: JsonObject, products: object) -> str | None:
 
 
 def _build_entry(product: JsonObject, findings: Findings) -> dict[str, object] | None:
-    content_id = _find_id(product)
-    if content_id is None:
-        return None
+    content_id = product.get("product_id")
+    if not (isinstance(content_id, str) and content_id):
+        content_id = _find_id(product)
+        if content_id is None:
+            return None
     entry: dict[str, object] = {"id": content_id}
-    given_quantity, given_price = product.get("quantity"), product.get("price")
-    if given_quantity is not None:
-        quantity = read_quantity(given_quantity)
+    given = product.get("quantity")
+    if given is not None:
+        quantity = read_quantity(given)
         if quantity is None:
             findings.warn("invalid_quantity")
         else:
             entry["quantity"] = quantity
-    if given_price is not None:
-        price = read_number(given_price)
+    given = product.get("price")
+    if given is not None:
+        price = read_number(given)
         if price is None:
             findings.warn("invalid_item_price")
         else:

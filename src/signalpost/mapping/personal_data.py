@@ -42,7 +42,9 @@ def clean_property(name: str, value: object, rule: Rule, findings: Findings) -> 
     kind = _find_kind(name) if len(name) <= _REMEMBERED_CHARACTERS else None
     if kind is not None and value is not None:
         return _apply(rule, kind, value, findings)
-    return value if type(value) in _SAY_NOTHING else clean_value(value, rule, findings)
+    if type(value) in _SAY_NOTHING or (type(value) is str and "@" not in value and "%40" not in value):
+        return value
+    return clean_value(value, rule, findings)
 
 
 def clean_value(value: object, rule: Rule, findings: Findings) -> object:

@@ -59,10 +59,6 @@ class EventTable(Generic[Row]):
         for name, row in rows.items():
             self._any_case.setdefault(name.lower(), row)
 
-    def __len__(self) -> int:
-        """The number of rows."""
-        return len(self._exact)
-
     def find(self, name: str) -> Row | None:
         """Return the row for a name, or None."""
         row = self._exact.get(name)

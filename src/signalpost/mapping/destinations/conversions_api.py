@@ -164,9 +164,9 @@ class ConversionsApiSettings(DestinationSettings):
         return remember_names(find_route)
 
     @cached_property
-    def content_type_table(self) -> EventTable[str]:
-        """`content_types`, ready to be searched."""
-        return EventTable(self.content_types)
+    def content_type_table(self) -> EventTable[str] | None:
+        """`content_types`, ready to be searched; None when it has no row."""
+        return EventTable(self.content_types) if self.content_types else None
 
     @cached_property
     def match_options(self) -> MatchOptions:

@@ -67,8 +67,6 @@ VALUE_FIELD_EVENTS = EventTable(
 )
 """Events before a purchase: their value is the property `value_field` names. Where expected, a missing one warns."""
 
-NO_CONTENT_TYPES: EventTable[str] = EventTable({})
-
 
 class _Hit(NamedTuple):
     event_name: str
@@ -230,7 +228,7 @@ def _build_custom_data(
         is_expected = route.value_rule == "expected"
         value = find_named_value(properties, settings.value_field, findings, is_expected=is_expected)
     rule = route.contents_rule
-    contents = build_contents(properties, rule, NO_CONTENT_TYPES, findings, always_by_category=rule.by_category)
+    contents = build_contents(properties, rule, None, findings, always_by_category=rule.by_category)
     return build_custom_data(properties, event_name, value, contents, settings.custom_data_options, findings)
 
 
