@@ -65,8 +65,8 @@ _OTHER_OPEN_FILES = 500
 
 _PRUNE_SECONDS = 3_600
 
-_GC_THRESHOLDS = (10_000, 20, 20)
-"""Thousands of small objects live for one request and hold no cycles; the default would look for some in each batch."""
+_GC_THRESHOLDS = (100_000, 20, 20)
+"""The tens of thousands of small objects of the requests in hand hold no cycles; less would look for some in each."""
 
 
 def _now() -> datetime:

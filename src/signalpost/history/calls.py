@@ -17,13 +17,15 @@ from signalpost.history.entries import EVERYTHING, CallEntry, CallFilter, Reques
 from signalpost.history.refused_requests import RefusedKind, RefusedRequest, RefusedRequests
 from signalpost.history.subscriptions import Subscription
 from signalpost.model.delivery import QueuedEvent, State
-from signalpost.model.ids import MessageId, SourceId
+from signalpost.model.ids import DatasetId, DestinationId, MessageId, SourceId
 
 CALLS_PER_SOURCE: Final = 500
 CALLS_IN_ALL: Final = 5_000
 BYTES_IN_ALL: Final = 64 << 20
 _MOST_UNREAD: Final = 1_000
 """Calls that wait to be described, so that one who looks need not wait for more than a few milliseconds."""
+_MOST_UNREAD_ENDS: Final = 10_000
+"""Settled events that wait to be found among the calls, in the same way."""
 
 _COMING_IN_FLOODS: Final = frozenset({"rate_limited", "temporarily_unavailable"})
 
@@ -41,6 +43,14 @@ class UnreadCalls(msgspec.Struct, eq=False):
     first_number: int = 0
 
 
+class _Ends(msgspec.Struct, gc=False):
+    """Events that have reached a state, each as source, messageId, destination, dataset and event name."""
+
+    events: list[tuple[SourceId, MessageId, DestinationId, DatasetId, str]]
+    state: State
+    detail: str
+
+
 class History:
     """A ring of calls for each source, the requests that were refused, and who watches them. One event loop's own."""
 
@@ -53,6 +63,8 @@ class History:
         self._unread: dict[SourceId, deque[UnreadCalls]] = {}
         self._unread_calls: Counter[SourceId] = Counter()
         self._unread_bytes = 0
+        self._unread_ends: list[_Ends] = []
+        self._unread_ends_count = 0
         self._refused = RefusedRequests()
         self._subscriptions: set[Subscription] = set()
 
@@ -73,9 +85,13 @@ class History:
             self._catch_up()
 
     def _catch_up(self) -> None:
-        """Describe the calls that were only noted."""
-        if not self._unread:
-            return
+        """Describe the calls that were only noted, then see where their events went."""
+        self._describe_unread()
+        unread_ends, self._unread_ends, self._unread_ends_count = self._unread_ends, [], 0
+        for ends in unread_ends:
+            self._follow(ends)
+
+    def _describe_unread(self) -> None:
         requests = sorted(chain.from_iterable(self._unread.values()), key=lambda calls: calls.first_number)
         self._unread.clear()
         self._unread_calls.clear()
@@ -132,16 +148,22 @@ class History:
 
     def settled(self, events: Iterable[QueuedEvent], state: State, detail: str) -> None:
         """Events have reached a state; calls that are forgotten are ignored."""
-        self._catch_up()
-        for event in events:
-            entry = self._accepted.get((event.source_id, event.message_id))
+        ended = [(e.source_id, e.message_id, e.destination_id, e.dataset_id, e.event_name) for e in events]
+        self._unread_ends.append(_Ends(ended, state, detail))
+        self._unread_ends_count += len(ended)
+        if self._subscriptions or self._unread_ends_count > _MOST_UNREAD_ENDS:
+            self._catch_up()
+
+    def _follow(self, ends: "_Ends") -> None:
+        for source_id, message_id, destination_id, dataset_id, event_name in ends.events:
+            entry = self._accepted.get((source_id, message_id))
             if entry is None:
                 continue
             for known in entry.events:
-                if (known.destination_id, known.event_name) == (event.destination_id, event.event_name) and (
-                    known.dataset_id in {None, event.dataset_id}
+                if (known.destination_id, known.event_name) == (destination_id, event_name) and (
+                    known.dataset_id in {None, dataset_id}
                 ):
-                    known.state, known.detail = state, detail
+                    known.state, known.detail = ends.state, ends.detail
             for subscription in self._subscriptions:
                 subscription.offer(entry)
 

@@ -41,6 +41,7 @@ FaultCode = Literal[
 
 MAX_DEPTH = 64
 MAX_KEYS = 10_000
+_SHORTEST_MEMBER = len('"":0,')
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,8 @@ def _check_text(body: bytes) -> bytes | RequestFault:
             text.decode()
         except UnicodeDecodeError as error:
             return RequestFault("invalid_utf8", f"body is not valid UTF-8 (byte {error.start})")
-    return _SURROGATE.sub(_keep_pairs, text) if b"\\ud" in text or b"\\uD" in text else text
+    has_escapes = b"\\u" in text and (b"\\ud" in text or b"\\uD" in text)
+    return _SURROGATE.sub(_keep_pairs, text) if has_escapes else text
 
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -264,7 +266,7 @@ def _check_call(text: bytes, call: object, limits: Limits) -> object | InvalidCa
     # Counting brackets bounds the depth at the speed of a search; only a suspicious call is looked at closely.
     if text.count(b"{") + text.count(b"[") > MAX_DEPTH and _is_too_deep(text):
         return InvalidCall("too_deep", f"a call must be nested at most {MAX_DEPTH} levels deep")
-    if text.count(b":") > MAX_KEYS and _has_too_many_keys(call):
+    if len(text) > MAX_KEYS * _SHORTEST_MEMBER and text.count(b":") > MAX_KEYS and _has_too_many_keys(call):
         return InvalidCall("too_many_keys", f"an object must have at most {MAX_KEYS} keys")
     return call
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 import msgspec
 
@@ -151,7 +152,12 @@ def _to_new_event(destination: Destination, mapped: Mapped) -> NewEvent:
 
 def _find_expiry(server_event: ServerEvent) -> int:
     """The last second in which Meta takes an event."""
-    return server_event.event_time + find_max_age(server_event.action_source) // timedelta(seconds=1)
+    return server_event.event_time + _find_max_age_seconds(server_event.action_source)
+
+
+@lru_cache(maxsize=16)
+def _find_max_age_seconds(action_source: str) -> int:
+    return find_max_age(action_source) // timedelta(seconds=1)
 
 
 def _to_discarded_event(destination: Destination, event: SegmentEvent, result: Discarded) -> DiscardedEvent:

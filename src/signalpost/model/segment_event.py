@@ -314,6 +314,7 @@ def _check_consent(consent: object) -> None:
 _BROWSER_AGENT_PREFIX = "Mozilla/"
 """How the user agent of every browser begins, and that of no SDK or HTTP library."""
 
+_LONGEST_LIBRARY_NAME = 100
 _CLIENT_SIDE_LIBRARIES = ("react-native", "kotlin", "swift", "ios", "android", "RudderLabs JavaScript SDK")
 
 
@@ -339,7 +340,12 @@ def _names_client_side(context: JsonObject, request: RequestContext) -> bool:
     name = library.get("name") if isinstance(library, dict) else None
     if not isinstance(name, str):
         return False
-    return name == "analytics.js" or any(part in name for part in _CLIENT_SIDE_LIBRARIES)
+    return _runs_at_a_person(name[:_LONGEST_LIBRARY_NAME])
+
+
+@lru_cache(maxsize=256)
+def _runs_at_a_person(library: str) -> bool:
+    return library == "analytics.js" or any(part in library for part in _CLIENT_SIDE_LIBRARIES)
 
 
 def merge_objects(base: JsonObject, over: JsonObject) -> JsonObject:

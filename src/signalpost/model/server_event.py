@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from itertools import compress
 
 import msgspec
 
@@ -12,7 +13,7 @@ HashedValues = str | list[str]
 
 
 class UserData(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Meta's customer information parameters. Hashed: em to external_id. Sent as they are: the rest."""
+    """Meta's customer information parameters. Hashed: em to external_id. Sent as they are: the rest. None is empty."""
 
     em: HashedValues | None = None
     ph: HashedValues | None = None
@@ -33,8 +34,7 @@ class UserData(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def find_present(self) -> tuple[str, ...]:
         """The names of the match keys that are there."""
-        values = msgspec.structs.astuple(self)
-        return tuple([key for key, value in zip(self.__struct_fields__, values, strict=True) if value is not None])
+        return tuple(compress(self.__struct_fields__, msgspec.structs.astuple(self)))
 
 
 class ServerEvent(msgspec.Struct, frozen=True, omit_defaults=True):

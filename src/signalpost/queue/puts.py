@@ -5,8 +5,9 @@ Few statements are what makes this fast: the thread that writes gives up the int
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import apsw
@@ -48,17 +49,13 @@ _EventRow = tuple[str, str, int, str, str, str, str, int, int, str, int]
 _DeadRow = tuple[str, str, int, str, str | None, str, str, int, int, str | None, str, str]
 
 
-class _PreparedCall(msgspec.Struct):
-    """One call as rows, without the ids, which only the writer knows."""
+class _PreparedCall(msgspec.Struct, gc=False):
+    """One call beside its rows, which lack the ids that only the writer knows. events: one row for each of its own."""
 
-    source_id: str
+    call: AcceptedCall
     digest: bytes
     events: list[_EventRow]
-    payloads: list[bytes]
-    dead_letters: list[tuple[_DeadRow, bytes | None]]
-    size: int
-    endings: list[tuple[LedgerKey, int]]
-    match_keys: list[tuple[str, ...]]
+    dead_letters: Sequence[tuple[_DeadRow, bytes | None]]
 
 
 class PreparedPut(msgspec.Struct):
@@ -84,30 +81,33 @@ class StoredPut(msgspec.Struct):
 
 def prepare_put(calls: Sequence[AcceptedCall], refused: Sequence[RefusedCall]) -> PreparedPut:
     """Build the rows. The caller does it, since hashing a large payload gives up the interpreter's lock too."""
-    prepared = [_prepare_call(call) for call in calls]
     return PreparedPut(
-        calls=prepared,
+        calls=[_prepare_call(call) for call in calls],
         refused=Counter((call.source_id, "", "", "call_invalid", call.code) for call in refused),
-        size=sum(call.size for call in prepared) + 1,
+        size=sum([len(call.events) + len(call.discarded) for call in calls]) + 1,
     )
 
 
 def _prepare_call(call: AcceptedCall) -> _PreparedCall:
-    source_id, message_id, received_at = call.source_id, call.message_id, to_milliseconds(call.received_at)
+    source_id, message_id, received_at = call.source_id, call.message_id, _to_milliseconds(call.received_at)
     return _PreparedCall(
-        source_id=source_id,
-        digest=build_call_digest(source_id, message_id),
-        events=[_build_event_row(source_id, message_id, received_at, event) for event in call.events],
-        payloads=[event.payload for event in call.events],
-        dead_letters=[
-            (_build_dead_row(source_id, message_id, received_at, event), event.payload)
-            for event in call.discarded
-            if event.state == "rejected"
-        ],
-        size=len(call.events) + len(call.discarded),
-        endings=_count_endings(call) if call.discarded else [],
-        match_keys=[event.match_keys for event in call.events],
+        call,
+        build_call_digest(source_id, message_id),
+        [_build_event_row(source_id, message_id, received_at, event) for event in call.events],
+        _build_dead_letters(call, received_at) if call.discarded else (),
     )
+
+
+_to_milliseconds: Final = lru_cache(maxsize=64)(to_milliseconds)
+"""All calls of a request were received at one time."""
+
+
+def _build_dead_letters(call: AcceptedCall, received_at: int) -> list[tuple[_DeadRow, bytes | None]]:
+    return [
+        (_build_dead_row(call.source_id, call.message_id, received_at, event), event.payload)
+        for event in call.discarded
+        if event.state == "rejected"
+    ]
 
 
 def _build_event_row(source_id: str, message_id: str, received_at: int, event: NewEvent) -> _EventRow:
@@ -152,15 +152,12 @@ def _build_dead_row(source_id: str, message_id: str, received_at: int, event: Di
     )
 
 
-def _count_endings(call: AcceptedCall) -> list[tuple[LedgerKey, int]]:
-    source_id = call.source_id
-    counts: list[tuple[LedgerKey, int]] = []
+def _list_endings(call: AcceptedCall) -> Iterator[LedgerKey]:
     for discarded in call.discarded:
-        whose = (source_id, discarded.destination_id or "", discarded.event_name)
+        whose = (call.source_id, discarded.destination_id or "", discarded.event_name)
         code = f"{discarded.code}/{discarded.reason}" if discarded.state == "rejected" else discarded.code
-        counts.append(((*whose, "accepted", ""), 1))
-        counts.append(((*whose, discarded.state, code), 1))
-    return counts
+        yield (*whose, "accepted", "")
+        yield (*whose, discarded.state, code)
 
 
 class PutStore:
@@ -208,9 +205,9 @@ class PutStore:
             if is_new:
                 group.add(call)
             else:
-                group.counts[call.source_id, "", "", "call_duplicate", ""] += 1
+                group.counts[call.call.source_id, "", "", "call_duplicate", ""] += 1
         group.counts.update(put.refused)
-        arrived = Counter(DestinationId(row[3]) for row in group.events[first_event:])
+        arrived = Counter([DestinationId(row[3]) for row in group.events[first_event:]])
         return StoredPut(receipt=PutReceipt(is_duplicate=tuple(is_duplicate)), arrived=arrived)
 
 
@@ -224,31 +221,35 @@ class _Group:
         self.digests: list[bytes] = []
         self.counts: Counter[LedgerKey] = Counter()
         self._calls: Counter[str] = Counter()
-        self._waiting_bytes: Counter[tuple[str, str]] = Counter()
-        self._match_keys: Counter[MatchKeys] = Counter()
+        self._alike: dict[MatchKeys, list[int]] = {}
 
-    def add(self, call: _PreparedCall) -> None:
-        self.digests.append(call.digest)
-        self.events += call.events
-        self.payloads += call.payloads
-        self.dead_letters += call.dead_letters
-        self._calls[call.source_id] += 1
-        for row, keys in zip(call.events, call.match_keys, strict=True):
-            source_id, destination_id, event_name, size = row[0], row[3], row[5], row[10]
-            self._match_keys[source_id, destination_id, event_name, keys] += 1
-            self._waiting_bytes[source_id, destination_id] += size
-        for key, count in call.endings:
-            self.counts[key] += count
+    def add(self, prepared: _PreparedCall) -> None:
+        call = prepared.call
+        source_id = call.source_id
+        self.digests.append(prepared.digest)
+        self.events += prepared.events
+        self._calls[source_id] += 1
+        for event in call.events:
+            self.payloads.append(event.payload)
+            kind = source_id, event.destination_id, event.event_name, event.match_keys
+            sizes = self._alike.get(kind)
+            if sizes is None:
+                self._alike[kind] = [len(event.payload)]
+            else:
+                sizes.append(len(event.payload))
+        if call.discarded:
+            self.dead_letters += prepared.dead_letters
+            for key in _list_endings(call):
+                self.counts[key] += 1
 
     def count(self) -> Counter[LedgerKey]:
         """What the ledger counts of it; most events of a group are alike, so each kind is named once."""
-        counts = self.counts + count_match_keys(self._match_keys)
+        counts = self.counts + count_match_keys({kind: len(sizes) for kind, sizes in self._alike.items()})
         for source_id, count in self._calls.items():
             counts[source_id, "", "", "call_accepted", ""] += count
-        for (source_id, destination_id), size in self._waiting_bytes.items():
-            counts[source_id, destination_id, "", "waiting_bytes", ""] += size
-        for (source_id, destination_id, event_name, _), count in self._match_keys.items():
-            counts[source_id, destination_id, event_name, "accepted", ""] += count
+        for (source_id, destination_id, event_name, _), sizes in self._alike.items():
+            counts[source_id, destination_id, "", "waiting_bytes", ""] += sum(sizes)
+            counts[source_id, destination_id, event_name, "accepted", ""] += len(sizes)
         return counts
 
 
