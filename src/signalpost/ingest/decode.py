@@ -212,12 +212,13 @@ def _check_text(body: bytes) -> bytes | RequestFault:
             text.decode()
         except UnicodeDecodeError as error:
             return RequestFault("invalid_utf8", f"body is not valid UTF-8 (byte {error.start})")
-    has_escapes = b"\\u" in text and (b"\\ud" in text or b"\\uD" in text)
-    return _SURROGATE.sub(_keep_pairs, text) if has_escapes else text
+    has_surrogates = b"\\" in text and _ANY_SURROGATE.search(text)
+    return _SURROGATE.sub(_keep_pairs, text) if has_surrogates else text
 
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _REPLACEMENT = rb"\ufffd"
+_ANY_SURROGATE = re.compile(rb"\\u[dD]")
 # An escape after any number of escaped backslashes: two surrogates that belong together, or a lone one.
 _SURROGATE = re.compile(
     rb"(?<!\\)((?:\\\\)*+)\\u(?:([dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|[dD][89a-fA-F][0-9a-fA-F]{2})"
