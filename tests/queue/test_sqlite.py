@@ -17,6 +17,7 @@ import pytest
 
 from signalpost.model.dead_letters import DeadLetterFilter
 from signalpost.model.errors import ConfigError, NewerDataFolder, QueueUnavailable, SignalpostError
+from signalpost.queue import fresh_events
 from signalpost.queue.database import check_sqlite_version
 from signalpost.queue.migrations import APPLICATION_ID, SCHEMA
 from signalpost.queue.retention import Retention
@@ -57,6 +58,14 @@ asyncio.run(put_for_ever())
 class TestContract(QueueContract):
     def open_queue(self, folder: Path, clock: Clock) -> SqliteQueue:
         return SqliteQueue.open(folder, now=clock.now, monotonic=clock.monotonic, find_dataset=find_dataset_now)
+
+
+class TestContractWithoutShortCut(TestContract):
+    """Every lease reads the file."""
+
+    @pytest.fixture(autouse=True)
+    def _remember_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fresh_events, "_MOST_EVENTS", 0)
 
 
 def open_queue(folder: Path, **options: Any) -> SqliteQueue:

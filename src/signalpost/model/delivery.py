@@ -11,7 +11,7 @@ from signalpost.model.ids import DatasetId, DestinationId, MessageId, SourceId
 State = Literal["pending", "delivered", "filtered", "rejected", "expired", "erased"]
 
 
-class NewEvent(msgspec.Struct, frozen=True):
+class NewEvent(msgspec.Struct, frozen=True, gc=False):
     """A server event that is to be queued.
 
     event_time: whole seconds. expires_at: the last second in which Meta takes the event.
@@ -30,7 +30,7 @@ class NewEvent(msgspec.Struct, frozen=True):
     match_keys: tuple[str, ...] = ()
 
 
-class DiscardedEvent(msgspec.Struct, frozen=True):
+class DiscardedEvent(msgspec.Struct, frozen=True, gc=False):
     """A result that ends at once: filtered (a count is left) or rejected (a dead letter is left, payload hashed).
 
     destination_id: None when the source has no destination. reason: the exact rule within the code's family.
@@ -50,7 +50,7 @@ class DiscardedEvent(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-class AcceptedCall(msgspec.Struct, frozen=True):
+class AcceptedCall(msgspec.Struct, frozen=True, gc=False):
     """One valid call with everything that mapping made of it; at least one event or discarded event."""
 
     source_id: SourceId
@@ -73,7 +73,7 @@ class PutReceipt(msgspec.Struct, frozen=True):
     is_duplicate: tuple[bool, ...]
 
 
-class QueuedEvent(msgspec.Struct, frozen=True):
+class QueuedEvent(msgspec.Struct, frozen=True, gc=False):
     """A leased event. `id` is the queue's own handle; `attempts` counts the requests already charged to it.
 
     last_outcome: the detail of its latest retry, "" before the first. lease: which lease this is; the queue gives each

@@ -54,7 +54,7 @@ JsonObject = Mapping[str, object]
 _NOTHING: JsonObject = MappingProxyType({})
 
 
-class SegmentEvent(msgspec.Struct, frozen=True):
+class SegmentEvent(msgspec.Struct, frozen=True, gc=False):
     """One track, page, identify... call as received, its time already corrected for the client's clock.
 
     event: the name of a track call, else the name of a page or screen, else "".

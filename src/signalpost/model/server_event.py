@@ -12,7 +12,7 @@ HashedValues = str | list[str]
 """One SHA-256 (64 lower-case hex digits), or several for a match key with several values."""
 
 
-class UserData(msgspec.Struct, frozen=True, omit_defaults=True):
+class UserData(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Meta's customer information parameters. Hashed: em to external_id. Sent as they are: the rest. None is empty."""
 
     em: HashedValues | None = None
@@ -37,7 +37,7 @@ class UserData(msgspec.Struct, frozen=True, omit_defaults=True):
         return tuple(compress(self.__struct_fields__, msgspec.structs.astuple(self)))
 
 
-class ServerEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+class ServerEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A conversion as Meta takes it. `event_time` is in whole seconds since 1970."""
 
     event_name: str

@@ -73,10 +73,14 @@ class PreparedPut(msgspec.Struct):
 
 
 class StoredPut(msgspec.Struct):
-    """What became of a request: the receipt, and how many events each destination can lease now."""
+    """What became of a request: the receipt, and how many events each destination can lease now.
+
+    first_id: of its events, which have consecutive ids in the order of the calls that were no duplicates.
+    """
 
     receipt: PutReceipt
     arrived: dict[DestinationId, int]
+    first_id: int
 
 
 def prepare_put(calls: Sequence[AcceptedCall], refused: Sequence[RefusedCall]) -> PreparedPut:
@@ -175,7 +179,7 @@ class PutStore:
     def store(self, puts: Sequence[PreparedPut]) -> list[StoredPut]:
         """Write a group inside the open transaction. A rollback may leave a gap in the ids, which nobody minds."""
         group = _Group()
-        stored = [self._add(put, group) for put in puts]
+        stored = [self._add(put, group, self._next_id) for put in puts]
         now_ms = to_milliseconds(self._now())
         first_id, first_dead = self._next_id, self._next_id + len(group.events)
         self._next_id = first_dead + len(group.dead_letters)
@@ -195,7 +199,7 @@ class PutStore:
         self._ledger.add(now_ms, group.count())
         return stored
 
-    def _add(self, put: PreparedPut, group: "_Group") -> StoredPut:
+    def _add(self, put: PreparedPut, group: "_Group", first_id: int) -> StoredPut:
         """Add a request's rows to the group's, without those of calls that were seen before."""
         is_duplicate: list[bool] = []
         first_event = len(group.events)
@@ -208,7 +212,7 @@ class PutStore:
                 group.counts[call.call.source_id, "", "", "call_duplicate", ""] += 1
         group.counts.update(put.refused)
         arrived = Counter([DestinationId(row[3]) for row in group.events[first_event:]])
-        return StoredPut(receipt=PutReceipt(is_duplicate=tuple(is_duplicate)), arrived=arrived)
+        return StoredPut(PutReceipt(is_duplicate=tuple(is_duplicate)), arrived, first_id + first_event)
 
 
 class _Group:

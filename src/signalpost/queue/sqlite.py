@@ -2,13 +2,15 @@
 
 Once `put()` has returned, the events survive a crash; they are delivered at least once; they leave only by ack, dead
 letter or expiry. This file puts the parts together: `puts`, `settling` and `dead_letters` hold the SQL that writes,
-`writer` commits, `reading` holds the SQL of a lease, `leases` lives in memory, `ledger` counts, `inquiries` answers
-whoever only looks.
+`writer` commits, `reading` holds the SQL of a lease, which `fresh_events` mostly makes needless, `leases` lives in
+memory, `ledger` counts, `inquiries` answers whoever only looks.
 """
 
 import asyncio
 import functools
+import itertools
 import logging
+import operator
 import os
 import time
 from collections import Counter
@@ -26,6 +28,7 @@ from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
 from signalpost.queue import dead_letters, settling
 from signalpost.queue.database import open_for_reading, open_for_writing
+from signalpost.queue.fresh_events import FreshEvents
 from signalpost.queue.inquiries import Inquiries
 from signalpost.queue.instants import to_milliseconds_after
 from signalpost.queue.interface import Durability
@@ -85,6 +88,7 @@ class SqliteQueue(Inquiries):
         self._on_trouble = on_trouble
         self._find_dataset = find_dataset
         self._arrivals = Arrivals()
+        self._fresh = FreshEvents()
         self._is_closed = False
         self._room = room
         connection = open_for_writing(path)
@@ -129,6 +133,8 @@ class SqliteQueue(Inquiries):
             await asyncio.sleep(0)  # so that a large request does not keep the event loop from the others
             prepared.add(prepare_put(calls[start : start + _CALLS_PREPARED_AT_ONCE], ()))
         stored = await self._writer.put(prepared)
+        is_new = map(operator.not_, stored.receipt.is_duplicate)
+        self._fresh.add(stored.first_id, itertools.compress(calls, is_new))
         for destination_id, count in stored.arrived.items():
             self._arrivals.announce(destination_id, count)
         return stored.receipt
@@ -160,13 +166,20 @@ class SqliteQueue(Inquiries):
                 await self._arrivals.wait(destination_id, limit - len(due), seconds_left)
             else:
                 # No await between finding, reading and hiding: that is why two leases never hold one event.
-                read = read_events(self._reader, due, max_bytes, self._leases.draw_number())
+                read = self._read_events(due, max_bytes)
                 if read.is_sound:
                     self._leases.hold(destination_id, read.events, lease_for)
                     failpoints.reach("after_lease")
                     return read.events
                 await self._bury_damaged(read)
         return ()
+
+    def _read_events(self, ids: Sequence[int], max_bytes: int) -> EventsRead:
+        lease = self._leases.draw_number()
+        fresh = self._fresh.read(ids, max_bytes, lease)
+        if fresh is None:
+            return read_events(self._reader, ids, max_bytes, lease)
+        return EventsRead(fresh, [], [])
 
     async def extend(self, events: Sequence[QueuedEvent], lease_for: timedelta) -> None:
         """Keep a lease longer."""
@@ -288,6 +301,7 @@ class SqliteQueue(Inquiries):
         own = self._leases.find_own(events)
         if own:
             ids = [event.id for event in own]
+            self._fresh.forget(ids)
             await self._writer.settle(lambda connection: step(connection, ids), len(ids))
             self._leases.drop(own)
 
