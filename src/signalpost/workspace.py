@@ -7,7 +7,7 @@ file declares belongs to the file: it is shown, and not changed here; where both
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
 import apsw
@@ -33,7 +33,6 @@ Origin = Literal["file", "console"]
 RefusalCode = Literal["not_found", "from_file", "name_taken", "invalid", "in_use"]
 
 MAX_WRITE_KEYS: Final = 2
-_WARN_BEFORE_EXPIRY: Final = timedelta(days=7)
 _NAME_CHARACTERS: Final = 64
 _SECRET_SHOWN: Final = "(secret)"  # noqa: S105 - what is shown in its place
 
@@ -88,15 +87,6 @@ class DestinationEntry:
     def settings(self) -> DestinationSettings:
         """Its checked settings, with the secret ones masked by their type."""
         return self.destination.settings
-
-    def find_token_warning(self, now: datetime) -> str | None:
-        """What to do when the connected token has ended or ends within a week; None otherwise."""
-        expires_at = self.connected.expires_at if self.connected is not None else None
-        if expires_at is None or expires_at - now > _WARN_BEFORE_EXPIRY:
-            return None
-        if expires_at <= now:
-            return f"The token expired on {expires_at:%Y-%m-%d}; events wait. Connect with Facebook again."
-        return f"The token expires on {expires_at:%Y-%m-%d}. Connect with Facebook again before: no event has to wait."
 
 
 class Workspace:

@@ -1,5 +1,7 @@
 """Connect with Facebook in the console: tied to the session that began it; without a Meta app, the way to one."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,7 @@ from signalpost.meta.login import FacebookLogin, MetaApp
 from signalpost.service import running_service
 from signalpost.store.audit import Actor
 from signalpost.store.connected_tokens import ConnectedToken
+from tests.acceptance.commands import run
 from tests.acceptance.processes import running
 from tests.console.conftest import Browser, Gateway
 
@@ -109,7 +112,13 @@ async def test_without_an_app_the_page_explains_and_takes_a_token(gateway: Gatew
 
 @pytest.mark.parametrize(
     ("left", "words"),
-    [(timedelta(days=8), None), (timedelta(days=6), "expires on"), (timedelta(0), "expired on")],
+    [
+        (timedelta(days=8), None),
+        (timedelta(days=6, hours=1), "expires in 6 days, on"),
+        (timedelta(days=1, hours=1), "expires in 1 day, on"),
+        (timedelta(hours=1), "expires in less than a day, on"),
+        (timedelta(0), "expired on"),
+    ],
 )
 async def test_the_end_of_a_token_is_told_a_week_before(gateway: Gateway, left: timedelta, words: str | None) -> None:
     """In the API, and as a note on the page."""
@@ -121,6 +130,29 @@ async def test_the_end_of_a_token_is_told_a_week_before(gateway: Gateway, left: 
     assert warning is None if words is None else words in warning
     page = (await (await gateway.sign_in("viewer")).get("/destinations/shop")).text
     assert ("Connect with Facebook again" in page) == (words is not None)
+
+
+async def test_the_end_of_a_token_is_told_in_the_terminal(gateway: Gateway, tmp_path: Path) -> None:
+    """`signalpost status` and `signalpost doctor` warn, and say how to connect again."""
+    await make_destination(gateway)
+    now = datetime.now(UTC)
+    (tmp_path / "signalpost.toml").write_text(
+        f'[server]\ndata_dir = "{tmp_path / "data"}"\n[meta]\nbase_url = "http://127.0.0.1:9"\n'
+    )
+    for left, is_told in ((timedelta(days=30), False), (timedelta(days=3, hours=1), True)):
+        token = ConnectedToken(SecretStr("EAAconnected"), "admin", now, now + left)
+        await gateway.service.workspace.connect_token("shop", token, Actor("admin"))
+        status, doctor = [
+            (await asyncio.to_thread(run, command, "--json", folder=tmp_path)).stdout
+            for command in ("status", "doctor")
+        ]
+        assert (b"expires in 3 days" in status) == is_told
+        (check,) = [each for each in json.loads(doctor)["checks"] if each["name"] == "destination shop, token"]
+        assert (check["verdict"], "signalpost connect shop" in check["fix"]) == (
+            ("warning", True) if is_told else ("ok", False)
+        )
+    shown = (await asyncio.to_thread(run, "status", folder=tmp_path)).stdout.decode()
+    assert "shop: The token expires in 3 days" in " ".join(shown.split())
 
 
 async def test_an_attempt_lasts_a_quarter_of_an_hour(gateway: Gateway) -> None:

@@ -28,9 +28,10 @@ def status(config: ConfigFile = None, as_json: Json = False) -> None:
         fail(f"{file.absolute()}: there is no queue yet; `signalpost serve` makes it", EXIT_FAILED)
     total, by_destination = read_ledgers(file)
     is_balanced = not total.imbalance and not total.dead_letter_imbalance
-    delivery = run(_ask_gateway(data_folder))
+    delivery, warnings = run(_ask_gateway(data_folder))
     if as_json:
-        print_json({**msgspec.to_builtins(total), "destinations": by_destination, "delivery": delivery})
+        told = {"destinations": by_destination, "delivery": delivery, "warnings": warnings}
+        print_json({**msgspec.to_builtins(total), **told})
     else:
         calls = total.calls
         invalid = sum(calls.invalid.values())
@@ -44,6 +45,8 @@ def status(config: ConfigFile = None, as_json: Json = False) -> None:
         if total.dead_letters:
             out.print(f"{total.dead_letters:,} dead letters are kept: `signalpost dead-letters list`.")
         _show_delivery(delivery)
+        for name, warning in warnings.items():
+            out.print(f"\n[yellow]{escape(name)}:[/yellow] {escape(warning)}")
         if is_balanced:
             out.print("\n[green]The ledger balances:[/green] everything accepted is accounted for.")
         else:
@@ -54,16 +57,17 @@ def status(config: ConfigFile = None, as_json: Json = False) -> None:
     raise typer.Exit(0 if is_balanced else EXIT_FAILED)
 
 
-async def _ask_gateway(data_folder: Path) -> list[dict[str, Any]] | None:
-    """How delivery stands, as /api/delivery tells it; None when no gateway runs on the folder."""
+async def _ask_gateway(data_folder: Path) -> tuple[list[dict[str, Any]] | None, dict[str, str]]:
+    """How delivery stands, as /api/delivery tells it (None when no gateway runs on the folder), and tokens that end."""
     from signalpost.control_client import ControlRefused, GatewayNotRunning, control_client
 
     try:
         async with control_client(data_folder) as gateway:
             states: list[dict[str, Any]] = await gateway.get("/api/delivery")
-            return states
+            found = [(each["name"], each["connected"]) for each in await gateway.get("/api/destinations")]
+            return states, {name: token["warning"] for name, token in found if token and token["warning"]}
     except (GatewayNotRunning, ControlRefused):
-        return None
+        return None, {}
 
 
 def _show_delivery(states: list[dict[str, Any]] | None) -> None:

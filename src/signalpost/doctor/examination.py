@@ -17,7 +17,7 @@ from signalpost.config.reading import find_secret_files, read_config
 from signalpost.config.sections import Config
 from signalpost.connection_check import check_connection
 from signalpost.doctor.folder_checks import check_disk, check_folder, check_lock, check_secret_files
-from signalpost.doctor.meta_checks import check_api_version, check_clock
+from signalpost.doctor.meta_checks import check_api_version, check_clock, check_token
 from signalpost.doctor.queue_checks import check_balance, check_queue_file, check_sqlite
 from signalpost.ledger_file import read_ledgers
 from signalpost.mapping.destinations.destination_type import Destination
@@ -26,12 +26,12 @@ from signalpost.model.check import Check
 from signalpost.model.errors import ConfigError, SignalpostError
 from signalpost.model.ledger import Ledger
 from signalpost.queue.room import RoomLimits
-from signalpost.store.connected_tokens import list_connected_tokens
+from signalpost.store.connected_tokens import ConnectedToken, list_connected_tokens
 from signalpost.store.database import SETTINGS_NAME
 from signalpost.store.destinations import list_destinations
 from signalpost.store.schema import check_file
 from signalpost.vault import MASTER_KEY_NAME, Vault, parse_master_key, read_key_file
-from signalpost.workspace import build_stored_destination, use_connected_token
+from signalpost.workspace import build_stored_destination, needs_token, use_connected_token
 
 _OFFLINE: Final = "facebook-offline-conversions"
 _AT_ONCE: Final = 8
@@ -63,10 +63,11 @@ async def examine(file: Path | None, now: datetime) -> Examination:
         fix = "Mend it; docs/reference/settings.md lists every setting. The other checks need it."
         found.checks.append(Check("configuration", "broken", str(error), fix))
         return found
-    destinations, trouble = _add_what_is_stored(config, destinations)
+    destinations, tokens, trouble = _add_what_is_stored(config, destinations)
     found.checks += [trouble or check_configuration(sources, destinations)]
     found.checks += [check_secret_files(secret_files), *_check_machine(config, found)]
     found.checks += await _ask_meta(config, destinations, now)
+    found.checks += [check_token(name, token, now) for name, token in tokens.items()]
     return found
 
 
@@ -106,12 +107,14 @@ def _check_machine(config: Config, found: Examination) -> list[Check]:
     return checks
 
 
-def _add_what_is_stored(config: Config, declared: list[Destination]) -> tuple[list[Destination], Check | None]:
+def _add_what_is_stored(
+    config: Config, declared: list[Destination]
+) -> tuple[list[Destination], dict[str, ConnectedToken], Check | None]:
     """Add those made in the console, and the tokens of connections; or what keeps them from being read."""
     folder = config.server.data_dir
     try:
         if not (folder / SETTINGS_NAME).exists():
-            return declared, None
+            return declared, {}, None
         if config.master_key is not None:
             vault = Vault(parse_master_key(config.master_key.get_secret_value()))
         else:
@@ -122,10 +125,11 @@ def _add_what_is_stored(config: Config, declared: list[Destination]) -> tuple[li
             stored = [each for each in list_destinations(connection, vault) if each.name not in names]
             tokens = list_connected_tokens(connection, vault) if _has_connected_tokens(connection) else {}
             found = [*declared, *map(build_stored_destination, stored)]
-            return [use_connected_token(each, tokens) for each in found], None
+            used = {each.name: tokens[each.name] for each in found if each.name in tokens and needs_token(each)}
+            return [use_connected_token(each, used) for each in found], used, None
     except (SignalpostError, apsw.Error, OSError) as error:
         fix = "Give the master key that the secrets were sealed with, or restore settings.db from a backup."
-        return declared, Check("configuration", "broken", f"what the console stored can't be read: {error}", fix)
+        return declared, {}, Check("configuration", "broken", f"what the console stored can't be read: {error}", fix)
 
 
 def _has_connected_tokens(connection: apsw.Connection) -> bool:

@@ -1,4 +1,4 @@
-"""Whether the API version is in force, and whether this machine's clock agrees with Meta's."""
+"""Whether the API version is in force, connected tokens go on working, and this machine's clock agrees with Meta's."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -6,6 +6,7 @@ from typing import Final
 
 from signalpost.meta.api_versions import API_VERSION_ENDS, LATEST_API_VERSION
 from signalpost.model.check import Check
+from signalpost.store.connected_tokens import ConnectedToken
 
 _WARN_BEFORE_END: Final = timedelta(days=90)
 _LARGEST_SKEW: Final = timedelta(minutes=5)
@@ -26,6 +27,16 @@ def check_api_version(version: str, today: date) -> Check:
     if end - today <= _WARN_BEFORE_END:
         return Check(name, "warning", f"ends on {end}, in {(end - today).days} days", fix)
     return Check(name, "ok", f"in force until {end}")
+
+
+def check_token(destination: str, token: ConnectedToken, now: datetime) -> Check:
+    """How long the token works that somebody gave by connecting with Facebook."""
+    name = f"destination {destination}, token"
+    warning = token.find_warning(now)
+    if warning is not None:
+        return Check(name, "warning", warning, f"signalpost connect {destination}, or the destination's page.")
+    until = "until it is revoked" if token.expires_at is None else f"until {token.expires_at:%Y-%m-%d}"
+    return Check(name, "ok", f"connected by {token.connected_by}, works {until}")
 
 
 def check_clock(now: datetime, meta_times: Sequence[datetime]) -> Check:

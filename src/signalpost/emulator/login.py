@@ -26,6 +26,25 @@ _CODE_FAULTS: Mapping[CodeFault, tuple[int | None, str]] = {
     "verifier_mismatch": (None, "Invalid code_verifier."),
 }
 
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>Local emulator, not Meta</title>
+  <link rel="icon" type="image/svg+xml" href="/static/icon.svg">
+  <link rel="stylesheet" href="/static/emulator.css">
+</head>
+<body>
+  <main>
+    <h1>Local emulator, not Meta</h1>
+    <p>The app {app} asks whether it may act for you: {scope}. Here anybody may say yes.</p>
+    <p>{links}</p>
+  </main>
+</body>
+</html>
+"""
+
 
 def build_login_routes(emulator: Emulator) -> list[Route]:
     """The dialog and the token endpoint, under any version."""
@@ -55,15 +74,11 @@ async def show_dialog(emulator: Emulator, request: Request) -> Response:
         case "deny":
             answer = {"error": "access_denied", "error_code": "200", "error_reason": "user_denied"}
             return _go_back(redirect_uri, {**answer, "state": state})
-    links = "".join(
-        f'<p><a id="{press}" href="?{escape(urlencode({**asked, "auto": press}))}">{label}</a></p>'
+    links = " ".join(
+        f'<a class="chip" id="{press}" href="?{escape(urlencode({**asked, "auto": press}))}">{label}</a>'
         for press, label in (("allow", "Allow"), ("deny", "Deny"))
     )
-    page = (
-        '<!doctype html><html lang="en"><title>Local emulator, not Meta</title><h1>Local emulator, not Meta</h1>'
-        f"<p>An app asks to act for you: {escape(asked.get('scope', ''))}</p>{links}"
-    )
-    return HTMLResponse(page)
+    return HTMLResponse(_PAGE.format(app=escape(asked["client_id"]), scope=escape(asked.get("scope", "")), links=links))
 
 
 def _go_back(redirect_uri: str, answer: Mapping[str, str]) -> Response:

@@ -1,8 +1,8 @@
 """Tokens that people gave by connecting with Facebook, also for destinations of the configuration file."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import apsw
 from pydantic import SecretStr
@@ -10,6 +10,8 @@ from pydantic import SecretStr
 from signalpost.store.database import from_instant, to_instant
 from signalpost.store.secrets import place_of
 from signalpost.vault import Vault
+
+_WARN_BEFORE_EXPIRY: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,19 @@ class ConnectedToken:
     connected_by: str
     connected_at: datetime
     expires_at: datetime | None
+
+    def find_warning(self, now: datetime) -> str | None:
+        """What to do when it has ended or ends within a week; None otherwise."""
+        if self.expires_at is None or self.expires_at - now > _WARN_BEFORE_EXPIRY:
+            return None
+        if self.expires_at <= now:
+            return f"The token expired on {self.expires_at:%Y-%m-%d}; events wait. Connect with Facebook again."
+        days = (self.expires_at - now).days
+        left = "in less than a day" if not days else "in 1 day" if days == 1 else f"in {days} days"
+        return (
+            f"The token expires {left}, on {self.expires_at:%Y-%m-%d}. "
+            "Connect with Facebook again before: no event has to wait."
+        )
 
 
 def list_connected_tokens(connection: apsw.Connection, vault: Vault) -> dict[str, ConnectedToken]:

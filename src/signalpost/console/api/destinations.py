@@ -81,7 +81,7 @@ def describe_destination(entry: DestinationEntry, now: datetime) -> DestinationV
             by=token.connected_by,
             at=token.connected_at,
             expires_at=token.expires_at,
-            warning=entry.find_token_warning(now),
+            warning=token.find_warning(now),
         )
     return DestinationView(
         name=entry.name,
