@@ -82,13 +82,10 @@ def keep_request(
             yield _describe_valid(call, facts, is_duplicate=is_repeat)
         yield from rejected[max(0, skip - len(valid)) :]
 
-    bytes_held = sum(entry.bytes_held for entry in rejected) + sum([_estimate_bytes(call) for call in valid])
+    texts = sum([len(call.text) for call in valid if call.text])
+    payloads = sum([len(event.payload) for call in valid for event in call.accepted.events])
+    bytes_held = len(valid) * ENTRY_OVERHEAD_BYTES + texts + payloads + sum([entry.bytes_held for entry in rejected])
     return UnreadCalls(source.id, len(valid) + len(rejected), bytes_held, describe)
-
-
-def _estimate_bytes(call: ValidCall) -> int:
-    payloads = sum([len(event.payload) for event in call.accepted.events])
-    return ENTRY_OVERHEAD_BYTES + len(call.text or b"") + payloads
 
 
 def _describe_valid(call: ValidCall, facts: RequestFacts, *, is_duplicate: bool) -> CallEntry:
@@ -134,4 +131,4 @@ def _describe_library(library: object) -> str:
     if not isinstance(library, dict):
         return ""
     told = (library.get("name"), library.get("version"))
-    return " ".join(part[:_LONGEST_SHOWN] for part in told if isinstance(part, str))
+    return " ".join([part[:_LONGEST_SHOWN] for part in told if isinstance(part, str)])
