@@ -11,7 +11,7 @@ from signalpost.build_info import BuildInfo
 from signalpost.metrics import METRICS, PREFIX, MetricName
 from signalpost.model.destination_state import DestinationState
 from signalpost.model.ids import DestinationId
-from signalpost.model.ledger import Backlog, Ledger, hold
+from signalpost.model.ledger import Backlog, hold
 
 Sample = tuple[tuple[str, ...], float]
 
@@ -22,7 +22,7 @@ class Gauges:
     def __init__(
         self,
         backlogs: Mapping[DestinationId, Backlog],
-        ledger: Ledger,
+        imbalance: int,
         destinations: Sequence[DestinationState],
         clock_skew: timedelta | None,
         build: BuildInfo,
@@ -31,7 +31,7 @@ class Gauges:
     ) -> None:
         """token_seconds: destination -> how long its connected token will work, where that ends."""
         self._backlogs = backlogs
-        self._ledger = ledger
+        self._imbalance = imbalance
         self._destinations = destinations
         self._clock_skew = clock_skew
         self._build = build
@@ -61,7 +61,7 @@ class Gauges:
         yield _build("meta_usage_ratio", *(((name,), usage) for name, usage in usages if usage is not None))
         skew = self._clock_skew
         yield _build("clock_skew_seconds", *([((), skew.total_seconds())] if skew is not None else []))
-        yield _build("ledger_imbalance", ((), self._ledger.imbalance))
+        yield _build("ledger_imbalance", ((), self._imbalance))
         disk = os.statvfs(self._queue_file.parent)
         yield _build("disk_free_bytes", ((), disk.f_bavail * disk.f_frsize))
         yield _build("database_bytes", ((), _find_size(self._queue_file)))

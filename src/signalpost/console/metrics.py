@@ -17,7 +17,7 @@ async def read_metrics(parts: Parts) -> Response:
     queue = parts.queue
     gauges = Gauges(
         await queue.read_backlogs(),
-        await queue.counts(),
+        await queue.read_imbalance(),
         parts.list_states(),
         parts.find_clock_skew(),
         parts.build,

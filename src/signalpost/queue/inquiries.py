@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import apsw
+
 from signalpost.model.dead_letters import ALL_DEAD_LETTERS, DeadLetter, DeadLetterFilter, DeadLetterGroup
 from signalpost.model.ids import DestinationId, SourceId
 from signalpost.model.ledger import Backlog, Ledger, Statistics
@@ -17,8 +19,9 @@ from signalpost.queue.bounded_reader import BoundedReader
 from signalpost.queue.instants import to_milliseconds
 from signalpost.queue.leases import Leases
 from signalpost.queue.ledger import HOUR
+from signalpost.queue.rationed import Rationed
 from signalpost.queue.retention import Retention
-from signalpost.queue.statistics import read_statistics
+from signalpost.queue.statistics import StatisticsReader
 
 _LARGEST_ID: Final = (1 << 63) - 1
 
@@ -29,11 +32,21 @@ _LONGEST_READ_SECONDS: Final = 2.0
 class Inquiries:
     """The half of SqliteQueue that only looks."""
 
-    def __init__(self, path: Path, leases: Leases, retention: Retention, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        leases: Leases,
+        retention: Retention,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
         self._slow_reader = BoundedReader(path, longest_seconds=_LONGEST_READ_SECONDS)
         self._leases = leases
         self._retention = retention
         self._now = now
+        self._statistics = StatisticsReader()
+        self._backlogs: Rationed[Mapping[DestinationId, Backlog]] = Rationed(monotonic)
+        self._imbalance: Rationed[int] = Rationed(monotonic)
 
     async def browse_dead_letters(
         self,
@@ -94,17 +107,34 @@ class Inquiries:
     ) -> Statistics:
         """What happened over time; see Queue.read_statistics."""
         return await self._slow_reader.read(
-            lambda connection: read_statistics(
-                connection, since, until, step, source_id=source_id, destination_id=destination_id
+            lambda connection: self._statistics.read(
+                connection,
+                since,
+                until,
+                step,
+                now=self._now(),
+                source_id=source_id,
+                destination_id=destination_id,
             )
         )
 
     async def read_backlogs(self) -> Mapping[DestinationId, Backlog]:
-        """What waits for each destination."""
+        """What waits for each destination; see Queue.read_backlogs."""
         now_ms = self._now_ms()
         return await self._slow_reader.read(
-            lambda connection: read_backlogs(connection, now_ms, self._leases.count_held)
+            lambda connection: self._backlogs.read(lambda: read_backlogs(connection, now_ms, self._leases.count_held))
         )
+
+    async def read_imbalance(self) -> int:
+        """Events in no state; see Queue.read_imbalance."""
+        now_ms = self._now_ms()
+
+        def count(connection: apsw.Connection) -> int:
+            return read_ledger(
+                connection, destination_id=None, source_id=None, since_minute=None, now_ms=now_ms, leased=0
+            ).imbalance
+
+        return await self._slow_reader.read(lambda connection: self._imbalance.read(lambda: count(connection)))
 
     def _now_ms(self) -> int:
         return to_milliseconds(self._now())

@@ -135,7 +135,14 @@ class Queue(Protocol):
         ...
 
     async def read_backlogs(self) -> Mapping[DestinationId, Backlog]:
-        """What waits for each destination that an event was ever accepted for; quick, however much that is."""
+        """What waits for each destination that an event was ever accepted for; quick, however much that is.
+
+        While very many events are being retried it may lag behind, by a hundred times what counting those takes.
+        """
+        ...
+
+    async def read_imbalance(self) -> int:
+        """`counts().imbalance`, for whoever asks all the time: it may lag behind as `read_backlogs` does."""
         ...
 
     async def prune(self) -> None:

@@ -93,7 +93,7 @@ class SqliteQueue(Inquiries):
         self._room = room
         connection = open_for_writing(path)
         self._reader = open_for_reading(path)
-        super().__init__(path, Leases(monotonic), retention or Retention(), now)
+        super().__init__(path, Leases(monotonic), retention or Retention(), now, monotonic)
         self._ledger = LedgerStore(connection)
         self._seen = SeenCalls(log_row for (log_row,) in connection.execute("SELECT digests FROM dedupe_keys"))
         puts = PutStore(connection, self._ledger, self._seen, now)

@@ -1,12 +1,13 @@
 """What happened over time, from the counters alone: no row of an event is looked at, however many there are.
 
-Steps of whole hours are read from the hours, which are few and kept for long; shorter steps from the minutes.
+Steps of whole hours are read from the hours, which are few and kept for long; shorter steps from the minutes. A page
+asks again every two seconds, so what hours that are over came to is remembered, and only the rest is read anew.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import apsw
 import msgspec
@@ -18,6 +19,12 @@ from signalpost.queue.instants import from_milliseconds, to_milliseconds
 from signalpost.queue.ledger import HOUR, MINUTE, Span, find_latency_percentile
 
 MOST_STEPS: Final = 2_000
+
+# A commit may be counted under the minute in which it was prepared, so an hour isn't final as soon as it is over.
+_STILL_COUNTING: Final = timedelta(minutes=10)
+
+# The periods of the menu for a dozen destinations; some 100 KB each where there is much to tell.
+_MOST_REMEMBERED: Final = 64
 
 _WINDOW: Final = """
     span = ?1 AND start >= ?2 AND start < ?3
@@ -32,7 +39,7 @@ _SUM_WINDOW: Final = f"""
 # Sum up each step of the window.
 _SUM_STEPS: Final = f"""
     SELECT json_group_array(json_array(step, state, code, n)) FROM (
-        SELECT (start - ?2) / ?6 AS step, state, iif(state = 'latency', code, '') AS code, sum(count) AS n FROM ledger
+        SELECT (start - ?7) / ?6 AS step, state, iif(state = 'latency', code, '') AS code, sum(count) AS n FROM ledger
         WHERE {_WINDOW} AND state <> 'match_key' AND state NOT LIKE 'call_%' GROUP BY 1, 2, 3)"""  # noqa: S608
 
 # Sum up the match keys of the window, which are counted by the hour.
@@ -46,37 +53,91 @@ _FLOW_STATES: Final = frozenset(EventFlow.__struct_fields__)
 Group = TypeVar("Group", bound=str | int)
 
 
-def read_statistics(
-    connection: apsw.Connection,
-    since: datetime,
-    until: datetime,
-    step: timedelta,
-    *,
-    source_id: SourceId | None,
-    destination_id: DestinationId | None,
-) -> Statistics:
-    """Read the window. step: at least a minute. Raises ValueError when that makes more than MOST_STEPS steps."""
-    step_minutes = max(1, step // timedelta(minutes=1))
-    span: Span = MINUTE if step_minutes % HOUR else HOUR
-    first = to_milliseconds(since) // 60_000 // step_minutes * step_minutes
-    end = -(-to_milliseconds(until) // (60_000 * step_minutes)) * step_minutes
-    if end - first > MOST_STEPS * step_minutes:
-        raise ValueError(f"at most {MOST_STEPS:,} steps can be read at once; take longer steps or a shorter time")
-    window = (span, first, end, destination_id, source_id)
-    hours = (HOUR, first // HOUR * HOUR, -(-end // HOUR) * HOUR, destination_id, source_id)
+class StatisticsReader:
+    """Reads windows, and remembers what the full hours of a window came to: they don't change any more."""
+
+    def __init__(self) -> None:
+        self._remembered: OrderedDict[tuple[Any, ...], _Rows] = OrderedDict()
+
+    def read(
+        self,
+        connection: apsw.Connection,
+        since: datetime,
+        until: datetime,
+        step: timedelta,
+        *,
+        now: datetime,
+        source_id: SourceId | None,
+        destination_id: DestinationId | None,
+    ) -> Statistics:
+        """Read the window. step: at least a minute. Raises ValueError when that makes more than MOST_STEPS steps."""
+        step_minutes = max(1, step // timedelta(minutes=1))
+        first = to_milliseconds(since) // 60_000 // step_minutes * step_minutes
+        end = -(-to_milliseconds(until) // (60_000 * step_minutes)) * step_minutes
+        if end - first > MOST_STEPS * step_minutes:
+            raise ValueError(f"at most {MOST_STEPS:,} steps can be read at once; take longer steps or a shorter time")
+        window = _Window(first, end, step_minutes, destination_id, source_id)
+        rows = self._read(connection, window, to_milliseconds(now - _STILL_COUNTING) // 60_000)
+        count = max(0, end - first) // step_minutes
+        return Statistics(
+            since=_to_instant(first),
+            until=_to_instant(first + count * step_minutes),
+            step=timedelta(minutes=step_minutes),
+            trend=_build_trend(rows.steps, first, step_minutes, count),
+            coverage=_build_coverage(rows.match_keys),
+            **_summarize(rows.sums),
+        )
+
+    def _read(self, connection: apsw.Connection, window: "_Window", closed_until: int) -> "_Rows":
+        """closed_until: the minute before which nothing is counted any more."""
+        split = min(window.end, closed_until // HOUR * HOUR)
+        if window.span != HOUR or split <= window.first:
+            return _read_rows(connection, window, window.first)
+        closed = window._replace(end=split)
+        rows = self._remembered.get(closed)
+        if rows is None:
+            rows = self._remembered[closed] = _read_rows(connection, closed, window.first)
+            if len(self._remembered) > _MOST_REMEMBERED:
+                self._remembered.popitem(last=False)
+        self._remembered.move_to_end(closed)
+        return rows.add(_read_rows(connection, window._replace(first=split), window.first))
+
+
+class _Window(NamedTuple):
+    """Minutes since 1970, whose statistics, and how they are cut up."""
+
+    first: int
+    end: int
+    step_minutes: int
+    destination_id: DestinationId | None
+    source_id: SourceId | None
+
+    @property
+    def span(self) -> Span:
+        return MINUTE if self.step_minutes % HOUR else HOUR
+
+
+class _Rows(NamedTuple):
+    """What the three queries give; parts of a window are added by putting their rows one after the other."""
+
+    sums: list[tuple[Any, ...]]
+    steps: list[tuple[Any, ...]]
+    match_keys: list[tuple[Any, ...]]
+
+    def add(self, other: "_Rows") -> "_Rows":
+        return _Rows(self.sums + other.sums, self.steps + other.steps, self.match_keys + other.match_keys)
+
+
+def _read_rows(connection: apsw.Connection, window: _Window, steps_from: int) -> _Rows:
+    """steps_from: the minute in which step 0 begins."""
+    of_whom = (window.destination_id, window.source_id)
+    bounds = (window.span, window.first, window.end, *of_whom)
+    hours = (HOUR, window.first // HOUR * HOUR, -(-window.end // HOUR) * HOUR, *of_whom)
     with connection:
-        sums = _read(connection, _SUM_WINDOW, window)
-        steps = _read(connection, _SUM_STEPS, (*window, step_minutes))
+        sums = _read(connection, _SUM_WINDOW, bounds)
+        steps = _read(connection, _SUM_STEPS, (*bounds, window.step_minutes, steps_from))
         match_keys = _read(connection, _SUM_MATCH_KEYS, hours)
-    count = max(0, end - first) // step_minutes
-    return Statistics(
-        since=_to_instant(first),
-        until=_to_instant(first + count * step_minutes),
-        step=timedelta(minutes=step_minutes),
-        trend=_build_trend(steps, first, step_minutes, count),
-        coverage=_build_coverage(match_keys),
-        **_summarize(sums),
-    )
+    return _Rows(sums, steps, match_keys)
 
 
 def _read(connection: apsw.Connection, query: str, bindings: tuple[str | int | None, ...]) -> list[tuple[Any, ...]]:
