@@ -1,6 +1,6 @@
 """Where a call is now, as the four steps that every call takes: received, mapped, queued, delivered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -50,6 +50,20 @@ class Journey:
     why: str = ""
     fix: str = ""
     trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """A call as a list shows it. event: its name, masked, for senders put anything into names."""
+
+    call: CallEntry
+    event: str
+    journeys: Sequence[Journey]
+
+
+def list_call_rows(calls: Iterable[CallEntry]) -> list[CallRow]:
+    """The calls in their order."""
+    return [CallRow(call, mask_text(call.event_name), trace_journeys(call)) for call in calls]
 
 
 def trace_journeys(entry: CallEntry) -> list[Journey]:

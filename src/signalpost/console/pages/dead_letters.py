@@ -70,7 +70,7 @@ async def show_dead_letters(
         "dead_letters.html",
         caller=caller,
         search=search,
-        groups=groups,
+        groups=[{"counted": group, "meaning": explain(group.code, group.reason)[0]} for group in groups],
         total=sum(group.count for group in groups),
         destination_options=[("", "Any"), *((entry.name, entry.name) for entry in parts.workspace.destinations)],
         letters=describe_samples(found[:ROWS]),

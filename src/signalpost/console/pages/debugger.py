@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from signalpost.console.access import Admin, Caller, Viewer
 from signalpost.console.api.sources import mask_key
 from signalpost.console.call_search import SHOWN_CALLS, CallSearch, fingerprint
-from signalpost.console.call_steps import trace_journeys
+from signalpost.console.call_steps import list_call_rows, trace_journeys
 from signalpost.console.door_fixes import find_fix
 from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.rendering import render
@@ -155,9 +155,7 @@ def _collect(parts: ConsoleParts, caller: Caller, search: CallSearch) -> dict[st
         "search": search,
         "sources": [source.name for source in sources],
         "found": len(found),
-        "rows": [
-            {"call": call, "event": mask_text(call.event_name), "journeys": trace_journeys(call)} for call in shown
-        ],
+        "rows": list_call_rows(shown),
         "seen": fingerprint(search, shown, refused) + f"-{len(found)}",
         "refused": [(show_refusal(row), find_fix(row.kind.code)) for row in refused[:_REFUSED_ROWS]],
         "more_refused": max(0, len(refused) - _REFUSED_ROWS),

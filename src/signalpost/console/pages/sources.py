@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from signalpost.console.access import Admin, Viewer
 from signalpost.console.api.sources import mask_key
+from signalpost.console.call_steps import list_call_rows
 from signalpost.console.pages.paths import path_of
 from signalpost.console.parts import Parts
 from signalpost.console.rendering import redirect, render
@@ -24,7 +25,7 @@ RECENT_CALLS = 5
 async def show_sources(request: Request, parts: Parts, caller: Viewer) -> Response:
     """Every source, with what it received last."""
     rows = [
-        {"source": source, "last": parts.history.recent(SourceId(source.name))[-1:]}
+        {"entry": source, "last": list_call_rows(parts.history.recent(SourceId(source.name))[-1:])}
         for source in parts.workspace.sources
     ]
     return render(request, "sources.html", caller=caller, rows=rows)
@@ -60,7 +61,7 @@ async def show_source(request: Request, parts: Parts, caller: Viewer, name: str)
         "keys": keys,
         "others": others,
         "snippets": snippets,
-        "calls": calls[::-1],
+        "calls": list_call_rows(calls[::-1]),
     }
     return render(request, "source.html", caller=caller, **context)
 

@@ -8,6 +8,7 @@ from fastapi.responses import Response
 
 from signalpost.console.access import Admin, Caller, Viewer
 from signalpost.console.api.sources import mask_key
+from signalpost.console.call_steps import list_call_rows
 from signalpost.console.catalog_words import CATALOG_WORDS
 from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.rendering import redirect, render
@@ -87,7 +88,7 @@ def _render(
         "source": source,
         "destination": destination,
         "types": CATALOG_WORDS,
-        "calls": calls,
+        "calls": list_call_rows(calls),
         "is_delivered": "delivered" in states,
         "snippets": build_snippets(parts.find_tracking_url(), key if caller.is_admin else mask_key(key)),
         "faults": {},

@@ -16,19 +16,20 @@ function tellTimes(plot, ticks) {
 
 function draw(place, trend) {
   const lines = LINES[place.dataset.chart];
-  const data = [trend.times, ...lines.map(([name]) => trend[name])];
+  // A line along zero would only hide the others.
+  const data = [trend.times, ...lines.map(([name]) => (trend[name].some(Boolean) ? trend[name] : trend[name].map(() => null)))];
   if (plots.has(place)) return plots.get(place).setData(data);
   const axis = {
     stroke: () => colour("quiet"), font: '12px "Inter", sans-serif',
     grid: { stroke: () => colour("line"), width: 1 }, ticks: { show: false },
   };
-  const unit = place.dataset.chart === "latency" ? " s" : "";
+  const isTime = place.dataset.chart === "latency";
   const options = {
     width: place.clientWidth, height: HEIGHT, legend: { show: false }, cursor: { y: false },
-    scales: { y: { range: (_, low, high) => [0, Math.max((high ?? 0) * 1.08, 1)] } },
+    scales: { y: { range: (_, low, high) => [0, Math.max((high ?? 0) * 1.08, isTime ? 1 : 5)] } },
     axes: [
       { ...axis, values: tellTimes, space: 70, size: 30 },
-      { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en") + unit) },
+      { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en") + (isTime ? " s" : "")) },
     ],
     series: [{}, ...lines.map(([name, tone]) => (
       { label: name, stroke: () => colour(tone), width: 2, points: { show: false }, fill: () => colour(`${tone}-soft`) + "80" }
