@@ -1,75 +1,86 @@
 """Delivery and dead letters as a person uses them: an outage turns the page red, with a reason, and green again."""
 
-import json
-import urllib.request
-
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
-from tests.browser.test_console import check_page, console, make_source, set_up
+from tests.browser.conftest import check_page
 
-__all__ = ["console"]  # a fixture
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.asyncio(loop_scope="session")]
-
-
-async def set_up_delivery(page: Page) -> None:
-    await set_up(page)
-    await make_source(page)
-    await page.click("text=Facebook Conversions API")
-    await page.fill("#name", "Main pixel")
-    await page.fill("#setting-pixel_id", "1234567890")
-    await page.fill("#setting-access_token", "EMULATOR_TOKEN")
-    await page.click("text=Make destination")
-    await page.click("text=Send a test event")
-    await expect(page.locator("#progress")).to_contain_text("Delivered.", timeout=20_000)
-
-
-def ask_meta(url: str, method: str, body: object = None) -> None:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{url}/_emulator/faults", data, method=method)
-    urllib.request.urlopen(request).close()
 
 
 async def test_an_outage_is_red_and_ends_green(console, visitor) -> None:
     """Meta goes down: the page says so by itself, and that nothing is lost; then everything is delivered."""
-    page = await visitor.open(console.setup_url)
-    await set_up_delivery(page)
-    ask_meta(console.meta_url, "POST", {"fault": "service_unavailable"})
-    await page.click("text=Send a test event")
-    await page.goto(f"{console.url}/delivery?period=10m")
+    key = console.add_destination("Down", pixel_id="1100000001")
+    page = await console.enter(visitor, "/delivery?period=10m&destination=Down")
+    fault = console.arm("service_unavailable", "1100000001")
+    console.send(key, "Order Completed")
     await expect(page.locator("#now .notice.red")).to_contain_text("none is lost", timeout=20_000)
+    await expect(page.locator("tr.chosen")).to_contain_text("Meta is out of reach")
     await check_page(page)
-    ask_meta(console.meta_url, "DELETE")
+    console.disarm(fault)
     await page.click("text=Try now")
-    await expect(page.locator("#now .badge.green").first).to_have_text("Delivering", timeout=20_000)
+    await expect(page.locator("tr", has_text="Down").locator(".badge.green")).to_have_text("Delivering", timeout=20_000)
     await expect(page.locator("body")).to_contain_text("Balanced")
     await expect(page.locator(".chart canvas")).to_have_count(2)
-    await page.goto(f"{console.url}/overview")
-    await expect(page.locator("main")).to_contain_text("Nothing needs attention")
+    assert console.list_received("1100000001") == ["Purchase"]
+
+
+async def test_a_paused_destination_says_why_and_is_resumed(console, visitor) -> None:
+    """On the overview, the list, and its own page; after the token works again, Try now delivers what waited."""
+    key = console.add_destination("Paused", pixel_id="1200000001")
+    fault = console.arm("permission_denied_200", "1200000001")
+    console.send(key, "Order Completed")
+    page = await console.enter(visitor, "/overview")
+    await expect(page.locator(".notice.red")).to_contain_text(
+        "Paused: Paused. The access token is valid but may not send"
+    )
     await check_page(page)
+    await page.goto(f"{console.url}/destinations")
+    await expect(page.locator("tr", has_text="Paused").locator(".badge.red")).to_have_text("Paused")
+    await page.click("a:has-text('Paused')")
+    await expect(page.locator(".notice.red")).to_contain_text("give the system user access to the dataset")
+    await check_page(page)
+    console.disarm(fault)
+    await page.click("text=Try now")
+    await expect(page.locator(".flash")).to_contain_text("Paused is tried again now")
+    await expect(page.locator("tr", has_text="Paused").locator(".badge.green")).to_be_visible(timeout=20_000)
+    assert console.list_received("1200000001") == ["Purchase"]
+
+
+async def test_figures_are_counts_or_shares(console, visitor) -> None:
+    """One click changes them; the period and the destination stay."""
+    console.send(console.add_destination("Figures", pixel_id="1300000001"), "Order Completed")
+    page = await console.enter(visitor, "/delivery?period=1h&destination=Figures")
+    delivered = page.locator(".stages li", has_text="Delivered").locator(".big")
+    await expect(delivered).to_have_text("1", timeout=20_000)
+    await page.click("[aria-label='Shares in percent']")
+    await expect(delivered).to_have_text("100 %")
+    await expect(page.locator("[aria-label='Period'] [aria-current]")).to_have_text("1 hour")
+    await expect(page.locator("#destination")).to_have_value("Figures")
+    await expect(page.locator(".cover", has_text="Email")).to_contain_text("100 %")
 
 
 async def test_a_dead_letter_is_requeued_and_delivered(console, visitor) -> None:
     """Meta refuses one event; its answer is shown; it is requeued and delivered."""
-    page = await visitor.open(console.setup_url)
-    await set_up_delivery(page)
-    ask_meta(console.meta_url, "POST", {"fault": "custom_data_invalid"})
-    await page.click("text=Send a test event")
-    await page.goto(f"{console.url}/delivery?period=10m")
-    await expect(page.locator("#now")).to_contain_text("Meta objects to a field of custom_data", timeout=20_000)
-    await expect(page.locator("#now")).to_contain_text("Compare the sample with an event that was delivered")
-    await page.click("a:has-text('Samples')")
-    await expect(page.locator("tr.chosen")).to_contain_text("100/2804016")
-    await page.click("summary:has-text('400')")
-    await expect(page.locator("main")).to_contain_text("Meta's answer")
+    key = console.add_destination("Refused", pixel_id="1400000001")
+    fault = console.arm("custom_data_invalid", "1400000001")
+    console.send(key, "Order Completed")
+    page = await console.enter(visitor, "/delivery?period=10m&destination=Refused")
+    row = page.locator("tr", has_text="100/2804016")
+    await expect(row).to_contain_text("Compare the sample with an event that was delivered", timeout=20_000)
+    await row.get_by_text("Samples").click()
+    await expect(page.locator("tr.chosen", has_text="100/2804016")).to_be_visible()
+    await page.click("#samples summary")
+    await expect(page.locator("#samples")).to_contain_text("Meta's answer")
     await check_page(page)
     await page.click("text=All of them")
     await check_page(page)
-    ask_meta(console.meta_url, "DELETE")
+    console.disarm(fault)
     await page.click("text=Requeue all 1")
     await expect(page.locator("h1")).to_have_text("Requeue 1 dead letter?")
     await check_page(page)
     await page.click("button:has-text('Requeue 1')")
     await expect(page.locator(".flash")).to_contain_text("1 requeued")
-    await expect(page.locator("h1")).to_have_text("Dead letters")
-    await expect(page.locator("main")).to_contain_text("No dead letters")
+    await page.goto(f"{console.url}/debugger?source=Refused")
+    await expect(page.locator(".feed-way .badge")).to_have_text("Delivered", timeout=20_000)
+    assert console.list_received("1400000001") == ["Purchase"]
