@@ -9,6 +9,7 @@ from signalpost.commands.backup import backup
 from signalpost.commands.connect import connect
 from signalpost.commands.dead_letters import dead_letters
 from signalpost.commands.demo import demo
+from signalpost.commands.discard import discard
 from signalpost.commands.doctor import doctor
 from signalpost.commands.emulator import emulator
 from signalpost.commands.import_file import import_file
@@ -45,6 +46,7 @@ app.command()(connect)
 app.command()(status)
 app.command()(doctor)
 app.command()(resume)
+app.command()(discard)
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(user, name="user")
 app.add_typer(master_key, name="master-key")

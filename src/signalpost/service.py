@@ -246,6 +246,7 @@ def _build_console_parts(
         find_tracking_url=lambda: service.tracking_url,
         list_states=service.workers.list_states,
         resume=service.workers.resume,
+        discard=service.workers.discard,
         find_clock_skew=service.workers.find_clock_skew,
         host_names=(public, "" if server.console_host in _ANY_ADDRESS else server.console_host),
         allow_http=server.console_allow_http,

@@ -27,6 +27,7 @@ Action = Literal[
     "retry_scheduled",
     "dead_lettered",
     "expired",
+    "discarded",
     "receipt_mismatch",
     "destination_paused",
     "destination_resumed",
@@ -43,6 +44,7 @@ ACTIONS: Final[Mapping[Action, str]] = {
     "retry_scheduled": "A request failed for now; its events are tried again at `at`.",
     "dead_lettered": "Meta refuses these events for good; `signalpost dead-letters list` shows them.",
     "expired": "Events grew older than Meta takes before they could be sent.",
+    "discarded": "Somebody gave up what waited for a paused destination; the audit log says who.",
     "receipt_mismatch": "Meta took a request twice with success, and counted fewer events than were sent both times.",
     "destination_paused": "A destination can't be delivered to until somebody mends it; its events wait.",
     "destination_resumed": "A paused destination is tried again.",
@@ -203,6 +205,11 @@ class Telemetry:
         """Events passed their age limit before they could be sent."""
         self._count("events_expired_total", destination, "MESSAGE_REJECTED", by=count)
         self._tell("warning", "expired", destination=destination, events=count, reason="event_too_old")
+
+    def discarded(self, destination: DestinationId, count: int) -> None:
+        """A person gave up what waited for a paused destination."""
+        self._count("events_rejected_total", destination, "DISCARDED", by=count)
+        self._tell("warning", "discarded", destination=destination, events=count)
 
     def requeued(self, destination: DestinationId, code: str, count: int) -> None:
         """Dead letters wait again."""

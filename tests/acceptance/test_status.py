@@ -69,6 +69,41 @@ def test_a_paused_destination_is_shown_with_reason_and_fix_until_it_goes_on(tmp_
             assert (state["pause"], state["last_outcome"]) == (None, "accepted")
 
 
+def test_what_a_paused_destination_holds_can_be_given_up(tmp_path: Path) -> None:
+    """Counted first, asked for, in the audit log and the ledger; refused while the destination is delivered to."""
+    with running("emulator", "--port", "0", folder=tmp_path) as meta:
+        config = write_configuration(tmp_path, meta.announced["url"])
+        good = config.read_text()
+        config.write_text(good.replace("EMULATOR_TOKEN", "EMULATOR_REVOKED"))
+        arguments = ("--config", str(config))
+
+        def discard(*more: str) -> Any:
+            return run("discard", "main-pixel", *more, *arguments, folder=tmp_path)
+
+        with running("serve", *arguments, folder=tmp_path) as gateway:
+            refused = discard("--yes")
+            assert (refused.returncode, "not paused" in read_error(refused)) == (1, True)
+            calls = [{"type": "track", "userId": "u1", "event": "Signed Up"}] * 3
+            url = f"{gateway.announced['tracking_url']}/v1/batch"
+            requests.post(url, json={"batch": calls}, auth=(WRITE_KEY, ""), timeout=10).raise_for_status()
+            wait_for(lambda: find_pause(gateway))
+            wait_for(lambda: gateway.read_api("/api/ledger")["events"]["pending"]["held"] == 3)
+            unasked = discard()
+            assert (unasked.returncode, "3 events that wait for main-pixel" in read_error(unasked)) == (2, True)
+            done = json.loads(discard("--json", "--yes").stdout)
+            assert (done["dry_run"], done["discarded"]) == (False, 3)
+            ledger = gateway.read_api("/api/ledger")
+            assert ledger["events"]["rejected"] == {"DISCARDED/discarded_by_operator": 3}
+            assert (ledger["imbalance"], drain(gateway)["events"]["delivered"]) == (0, 0)
+            (row,) = gateway.read_api("/api/audit")
+            assert (row["action"], row["actor"], row["subject"], row["after"]["discarded"]) == (
+                "destination.events_discarded",
+                "command line",
+                "main-pixel",
+                3,
+            )
+
+
 def test_without_a_gateway_status_says_that_nothing_is_sent(tmp_path: Path) -> None:
     """The ledger is read from the file all the same; what an ended run has left is not taken for a gateway."""
     config = write_configuration(tmp_path, "http://127.0.0.1:9")

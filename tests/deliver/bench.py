@@ -202,7 +202,16 @@ class Bench:
         **settings: Any,
     ) -> Worker:
         """Run a worker that neither lingers nor rests for long."""
-        parts = DeliveryParts(
+        parts = self.build_parts(jitter)
+        quick = {"linger": timedelta(0), "queue_trouble_delay": timedelta(milliseconds=5)}
+        limits = BatchLimits(max_events, max_bytes)
+        worker = Worker(destination_id, parts, WorkerSettings(limits, retry, **(quick | settings)))
+        self.running[asyncio.create_task(worker.run())] = worker
+        return worker
+
+    def build_parts(self, jitter: float = 1.0) -> DeliveryParts:
+        """What workers are built from."""
+        return DeliveryParts(
             queue=self.queue,
             send=self._send,
             probe=self.client.probe,
@@ -214,11 +223,6 @@ class Bench:
             clock_guard=self.clock_guard,
             jitter=lambda: jitter,
         )
-        quick = {"linger": timedelta(0), "queue_trouble_delay": timedelta(milliseconds=5)}
-        limits = BatchLimits(max_events, max_bytes)
-        worker = Worker(destination_id, parts, WorkerSettings(limits, retry, **(quick | settings)))
-        self.running[asyncio.create_task(worker.run())] = worker
-        return worker
 
     async def stop(self) -> None:
         """Stop every worker; a fault in one of them is raised here."""

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from signalpost.deliver.parts import WorkerSettings
+from signalpost.deliver.workers import Workers
 from signalpost.emulator.app import EmulatorSettings, running_emulator
 from signalpost.emulator.faults import FaultMatch, FaultPlan
 from signalpost.meta.client import MetaClient
 from signalpost.model.delivery import Accepted, Throttled, Unavailable
 from signalpost.model.ids import DatasetId, DestinationId
 from tests.builders import DATASET, DESTINATION, build_new_event
-from tests.deliver.bench import GOOD_TOKEN, SLOW, Bench, TroubledQueue, find_attempts, get_ids, poll
+from tests.deliver.bench import GOOD_TOKEN, QUICK, SLOW, Bench, TroubledQueue, find_attempts, get_ids, poll
 
 MINUTE = timedelta(minutes=1)
 OTHER = DestinationId("other-pixel")
@@ -518,6 +520,27 @@ async def test_pause_and_resume(bench, token, reason):
     assert bench.telemetry.told == [f"paused: {reason}", "resumed"]
     assert bench.read_metric("destination_paused", reason=reason) is None
     assert {attempts for batch in bench.sent for attempts in find_attempts(batch)} == {0}
+
+
+async def test_what_waits_for_a_paused_destination_can_be_given_up(bench, tmp_path):
+    """Only while nothing is delivered to it; it ends as rejected, and later events are delivered as ever."""
+    parts = bench.build_parts()
+    workers = Workers(parts, WorkerSettings(retry=QUICK, linger=timedelta(0)))
+    workers.start([DESTINATION])
+    assert await workers.discard(DESTINATION, datetime.now(UTC)) is None
+    bench.use_token("EMULATOR_EXPIRED")
+    await bench.put(*build_events(3))
+    await poll(lambda: bench.telemetry.told)
+    await bench.until(lambda counts: counts.pending.leased == 0)
+    later = datetime.now(UTC) + MINUTE
+    assert await workers.discard(DESTINATION, later, dry_run=True) == 3
+    assert await workers.discard(DESTINATION, later) == 3
+    assert (await bench.count()).rejected == {"DISCARDED/discarded_by_operator": 3}
+    assert bench.read_metric("events_rejected_total", code="DISCARDED") == 3
+    bench.use_token(GOOD_TOKEN)
+    await bench.put(build_new_event("later"))
+    await bench.until_delivered(1)
+    await workers.stop()
 
 
 async def test_without_a_token(bench):

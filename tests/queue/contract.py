@@ -539,6 +539,42 @@ class QueueContract:
         assert after.events == before.events
         assert (after.dead_letters, after.imbalance, after.dead_letter_imbalance) == (2, 0, 0)
 
+    # --- what a person gives up ---
+
+    async def test_what_waits_can_be_given_up(self, bench: Bench):
+        """Due or retried, it ends as rejected without a dead letter; what is held, of others or later stays."""
+        await bench.queue.put([build_call(f"m{number}") for number in range(4)])
+        await bench.queue.put([build_call("other", destination_id=OTHER)])
+        retried, held, *rest = await lease(bench.queue)
+        await bench.queue.retry_at([retried], NOON + timedelta(hours=1), "503")
+        await bench.queue.release(rest)
+        bench.clock.advance(timedelta(seconds=1))
+        await bench.queue.put([build_call("later", received_at=bench.clock.now())])
+        assert await bench.queue.discard_waiting(MAIN, bench.clock.now(), dry_run=True) == 4
+        assert (await bench.queue.counts()).events.pending.total == 6
+        assert await bench.queue.discard_waiting(MAIN, bench.clock.now()) == 3
+        assert await bench.queue.discard_waiting(MAIN, bench.clock.now()) == 0
+        await bench.queue.ack([held], None)
+        await bench.reopen()
+        assert get_event_ids(await lease(bench.queue)) == ["later"]
+        assert get_event_ids(await lease(bench.queue, OTHER)) == ["other"]
+        counts = await bench.queue.counts()
+        assert counts.events.rejected == {"DISCARDED/discarded_by_operator": 3}
+        assert (counts.events.delivered, counts.dead_letters) == (1, 0)
+        assert (counts.imbalance, counts.dead_letter_imbalance) == (0, 0)
+        assert (await bench.queue.read_backlogs())[MAIN].dead_letters == 0
+
+    async def test_what_is_being_given_up_is_not_leased(self, bench: Bench):
+        """A lease that begins meanwhile gets only what stays."""
+        await bench.queue.put([build_call("m1"), build_call("m2")])
+        bench.clock.advance(timedelta(seconds=1))
+        giving_up = asyncio.create_task(bench.queue.discard_waiting(MAIN, bench.clock.now()))
+        leasing = asyncio.create_task(lease(bench.queue, limit=1))
+        discarded = await giving_up
+        await bench.queue.put([build_call("later")])
+        leased = get_event_ids(await leasing)
+        assert discarded == (2 if leased == ["later"] else 1)
+
     # --- what happened over time ---
 
     async def test_statistics_tell_what_happened_when(self, bench: Bench):

@@ -1,19 +1,21 @@
 """`signalpost dead-letters list | show | requeue | discard`."""
 
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signalpost.commands.options import ConfigFile, Json, run
+from signalpost.commands.options import ConfigFile, DryRun, Json, Yes, confirm, run
 from signalpost.config.reading import read_config
 from signalpost.model.timestamps import read_timestamp
 from signalpost.terminal import EXIT_FAILED, EXIT_USAGE, fail, out, print_json
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import RenderableType
+
     from signalpost.console.api.dead_letters import Filter, Selection
     from signalpost.dead_letter_desk import DeadLetterDesk
 
@@ -31,8 +33,6 @@ EventName = Annotated[str | None, typer.Option("--event", help="Only those of th
 Since = Annotated[str | None, typer.Option(help="Rejected from then on: 90m, 24h, 7d, or an ISO 8601 time.")]
 Until = Annotated[str | None, typer.Option(help="Rejected before then, written like --since.")]
 All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would happen.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -89,74 +89,90 @@ def show_letter(
     _at_desk(config, show)
 
 
-@dead_letters.command("requeue")
-def requeue_letters(
-    ids: Ids = None,
-    all_of_them: All = False,
-    destination: Destination = None,
-    source: Source = None,
-    code: Code = None,
-    reason: Reason = None,
-    event: EventName = None,
-    since: Since = None,
-    until: Until = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    config: ConfigFile = None,
-    as_json: Json = False,
+def _add_bulk_command(
+    name: str,
+    help: str,  # noqa: A002 - as Typer calls it
+    decide: "Callable[[DeadLetterDesk, Selection], Awaitable[tuple[int, BaseModel]]]",
+    question: str,
+    show: "Callable[[Any, DeadLetterDesk], Iterable[RenderableType]]",
 ) -> None:
-    """Let dead letters wait again, with the same event_id. Exit 1 when none of them could."""
+    """Add a command that decides about dead letters that are named, or match a filter, or are all there are.
+
+    decide: does it, or with `dry_run` counts; how many, and the answer. question: before many are changed.
+    """
+
+    @dead_letters.command(name, help=help)
+    def command(
+        ids: Ids = None,
+        all_of_them: All = False,
+        destination: Destination = None,
+        source: Source = None,
+        code: Code = None,
+        reason: Reason = None,
+        event: EventName = None,
+        since: Since = None,
+        until: Until = None,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+        config: ConfigFile = None,
+        as_json: Json = False,
+    ) -> None:
+        where = _build_filter(destination, source, code, reason, event, since, until)
+        selection = _select(ids, where, is_all=all_of_them, dry_run=dry_run)
+
+        async def visit(desk: "DeadLetterDesk") -> None:
+            if selection.filter is not None and not dry_run and not yes:
+                count, _ = await decide(desk, selection.model_copy(update={"dry_run": True}))
+                if count:
+                    confirm(question.format(count), f"{count:,} dead letters")
+            count, answer = await decide(desk, selection)
+            if as_json:
+                print_json(answer.model_dump(mode="json"))
+            else:
+                for part in show(answer, desk):
+                    out.print(part)
+            if not count and getattr(answer, "refused", None):
+                raise typer.Exit(EXIT_FAILED)
+
+        _at_desk(config, visit)
+
+
+async def _requeue(desk: "DeadLetterDesk", selection: "Selection") -> "tuple[int, BaseModel]":
+    answer = await desk.requeue(selection)
+    return answer.requeued, answer
+
+
+async def _discard(desk: "DeadLetterDesk", selection: "Selection") -> "tuple[int, BaseModel]":
+    answer = await desk.discard(selection)
+    return answer.discarded, answer
+
+
+def _show_requeue(answer: Any, desk: "DeadLetterDesk") -> "Iterable[RenderableType]":
     from signalpost.dead_letter_report import build_requeue
 
-    where = _build_filter(destination, source, code, reason, event, since, until)
-    selection = _select(ids, where, is_all=all_of_them, dry_run=dry_run)
-
-    async def requeue(desk: "DeadLetterDesk") -> None:
-        if _must_ask(selection, yes=yes):
-            planned = await desk.requeue(selection.model_copy(update={"dry_run": True}))
-            _confirm(f"Let {planned.requeued:,} dead letters wait again?", planned.requeued)
-        answer = await desk.requeue(selection)
-        if as_json:
-            print_json(answer.model_dump(mode="json"))
-        else:
-            for part in build_requeue(answer, is_running=desk.is_running):
-                out.print(part)
-        if answer.refused and not answer.requeued:
-            raise typer.Exit(EXIT_FAILED)
-
-    _at_desk(config, requeue)
+    return build_requeue(answer, is_running=desk.is_running)
 
 
-@dead_letters.command("discard")
-def discard_letters(
-    ids: Ids = None,
-    all_of_them: All = False,
-    destination: Destination = None,
-    source: Source = None,
-    code: Code = None,
-    reason: Reason = None,
-    event: EventName = None,
-    since: Since = None,
-    until: Until = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    config: ConfigFile = None,
-    as_json: Json = False,
-) -> None:
-    """Delete dead letters for good; the ledger still counts them as rejected."""
+def _show_discard(answer: Any, _desk: "DeadLetterDesk") -> "Iterable[RenderableType]":
     from signalpost.dead_letter_report import build_discard
 
-    where = _build_filter(destination, source, code, reason, event, since, until)
-    selection = _select(ids, where, is_all=all_of_them, dry_run=dry_run)
+    return [build_discard(answer)]
 
-    async def discard(desk: "DeadLetterDesk") -> None:
-        if _must_ask(selection, yes=yes):
-            planned = await desk.discard(selection.model_copy(update={"dry_run": True}))
-            _confirm(f"Discard {planned.discarded:,} dead letters for good?", planned.discarded)
-        answer = await desk.discard(selection)
-        print_json(answer.model_dump(mode="json")) if as_json else out.print(build_discard(answer))
 
-    _at_desk(config, discard)
+_add_bulk_command(
+    "requeue",
+    "Let dead letters wait again, with the same event_id. Exit 1 when none of them could.",
+    _requeue,
+    "Let {:,} dead letters wait again?",
+    _show_requeue,
+)
+_add_bulk_command(
+    "discard",
+    "Delete dead letters for good; the ledger still counts them as rejected.",
+    _discard,
+    "Discard {:,} dead letters for good?",
+    _show_discard,
+)
 
 
 def _at_desk(config: Path | None, visit: "Callable[[DeadLetterDesk], Awaitable[None]]") -> None:
@@ -216,17 +232,3 @@ def _select(ids: Sequence[int] | None, where: "Filter", *, is_all: bool, dry_run
     if ids:
         return Selection(ids=list(ids), dry_run=dry_run)
     return Selection(filter=where, dry_run=dry_run)
-
-
-def _must_ask(selection: "Selection", *, yes: bool) -> bool:
-    return selection.filter is not None and not selection.dry_run and not yes
-
-
-def _confirm(question: str, count: int) -> None:
-    """Ask a person; a script says --yes."""
-    if not count:
-        return
-    if not sys.stdin.isatty():
-        fail(f"this concerns {count:,} dead letters: look with --dry-run, then add --yes", EXIT_USAGE)
-    if not typer.confirm(question):
-        fail("nothing was changed", EXIT_FAILED)

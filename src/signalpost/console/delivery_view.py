@@ -49,6 +49,8 @@ def explain(code: str, reason: str) -> tuple[str, str]:
             return text.sentence, REASON_FIXES[known]
     if code == "400" and reason in META_CODES:
         return META_CODES[reason]
+    if code == "DISCARDED":
+        return "Somebody gave up what waited for a paused destination.", "Nothing; the audit log says who, and when."
     if code == "400":
         return (
             f"Meta refused the event's data (its code {reason}).",

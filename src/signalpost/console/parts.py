@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
@@ -25,6 +25,14 @@ from signalpost.telemetry import Telemetry
 from signalpost.workspace import Workspace
 
 
+class Discard(Protocol):
+    """Gives up what waits for a destination and was received before some time; None while it is delivered to."""
+
+    async def __call__(
+        self, destination_id: DestinationId, received_before: datetime, *, dry_run: bool = False
+    ) -> int | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ConsoleParts:
     """The running gateway as the console sees it.
@@ -33,6 +41,7 @@ class ConsoleParts:
     send_batch: sends to Meta at once, beside the queue. probe: asks Meta with an empty request.
     send_call: takes a write key and a call as the tracking API would; whether it was accepted.
     list_states: how delivery to each destination stands. resume: tries a destination again; False when it is not known.
+    discard: as `Workers.discard`.
     find_clock_skew: how far the wall clock is ahead of Meta's, or None before the first answer.
     host_names: those under which browsers reach the console, besides the loopback ones. allow_http: whether people may
     sign in over plain HTTP from other machines. trusted_proxies: whose X-Forwarded-For and X-Forwarded-Proto count.
@@ -61,6 +70,7 @@ class ConsoleParts:
     find_tracking_url: Callable[[], str]
     list_states: Callable[[], Sequence[DestinationState]]
     resume: Callable[[DestinationId], bool]
+    discard: Discard
     find_clock_skew: Callable[[], timedelta | None]
     host_names: Sequence[str] = ()
     allow_http: bool = False

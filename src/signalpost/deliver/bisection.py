@@ -140,6 +140,10 @@ class Suspects:
             for event in events:
                 self._parts.pop(event.id, None)
 
+    def clear(self) -> None:
+        """Nothing is known of anyone any more."""
+        self._parts.clear()
+
     def find_part(self, event_id: int) -> int:
         """The number of the part that an event belongs to; 0 when it is no suspect."""
         return self._parts.get(event_id, 0)

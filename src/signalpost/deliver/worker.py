@@ -55,6 +55,10 @@ class Worker:
         self._gate.end_rest()
         self._try_again()
 
+    def forget_suspects(self) -> None:
+        """Search afresh for bad events among those that wait: many of them were given up."""
+        self._sender.suspects.clear()
+
     def describe(self) -> DestinationState:
         """How delivery stands at this moment."""
         return self._gate.describe(

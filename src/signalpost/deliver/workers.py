@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from signalpost.deliver.parts import DeliveryParts, WorkerSettings
 from signalpost.deliver.worker import Worker
@@ -41,6 +41,23 @@ class Workers:
         """How far the wall clock is ahead of Meta's; None before the first answer of this run."""
         clock = self._parts.clock
         return self._parts.clock_guard.find_skew(clock.now(), clock.monotonic())
+
+    async def discard(
+        self, destination_id: DestinationId, received_before: datetime, *, dry_run: bool = False
+    ) -> int | None:
+        """Give up what waits for a destination to which nothing is delivered; how many. None while it is delivered to.
+
+        dry_run: only count.
+        """
+        worker = self._workers.get(destination_id)
+        if worker is not None and worker.describe().pause is None:
+            return None
+        discarded = await self._parts.queue.discard_waiting(destination_id, received_before, dry_run=dry_run)
+        if discarded and not dry_run:
+            self._parts.telemetry.discarded(destination_id, discarded)
+            if worker is not None:
+                worker.forget_suspects()
+        return discarded
 
     def resume(self, destination_id: DestinationId) -> bool:
         """Try a destination again at once, whatever holds it back. False when it is not known."""

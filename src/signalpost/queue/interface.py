@@ -72,6 +72,16 @@ class Queue(Protocol):
         """They are older than Meta takes: counted as expired, the payload is deleted."""
         ...
 
+    async def discard_waiting(
+        self, destination_id: DestinationId, received_before: datetime, *, dry_run: bool = False
+    ) -> int:
+        """A person gives up what waits for a destination and nobody holds: rejected, without a dead letter.
+
+        Some hundreds in each durable step; what arrives meanwhile stays. Returns how many; `dry_run` counts what is
+        held too.
+        """
+        ...
+
     async def requeue(self, which: Sequence[int] | DeadLetterFilter, *, dry_run: bool = False) -> RequeueReport:
         """Let dead letters wait again with the same payload and event_id; `dry_run` only tells what would happen.
 

@@ -41,6 +41,17 @@ class Leases:
         end = self._monotonic() + lease_for.total_seconds()
         self._leases.setdefault(destination_id, {}).update((event.id, _Lease(event.lease, end)) for event in events)
 
+    def hide(self, destination_id: DestinationId, ids: Iterable[int], hide_for: timedelta) -> None:
+        """Hide events from everybody, under a lease that nobody has."""
+        lease = _Lease(self.draw_number(), self._monotonic() + hide_for.total_seconds())
+        self._leases.setdefault(destination_id, {}).update(dict.fromkeys(ids, lease))
+
+    def show(self, destination_id: DestinationId, ids: Iterable[int]) -> None:
+        """Hide them no longer."""
+        of_destination = self._leases.get(destination_id, {})
+        for id_ in ids:
+            of_destination.pop(id_, None)
+
     def find_held(self, destination_id: DestinationId) -> set[int]:
         """The events that are hidden now."""
         now = self._monotonic()

@@ -28,6 +28,7 @@ from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
 from signalpost.queue import dead_letters, settling
 from signalpost.queue.database import open_for_reading, open_for_writing
+from signalpost.queue.discarding import count_waiting, find_last_before, find_waiting
 from signalpost.queue.fresh_events import FreshEvents
 from signalpost.queue.inquiries import Inquiries
 from signalpost.queue.instants import to_milliseconds_after
@@ -49,6 +50,8 @@ _CALLS_PREPARED_AT_ONCE: Final = 250
 
 # A sleeping lease looks at the clock at least this often: the wall clock may be set while it sleeps.
 _LONGEST_SLEEP_SECONDS: Final = 1.0
+
+_DISCARDED_WITHIN: Final = timedelta(minutes=1)
 
 _CORRUPT_ROW: Final = DeadReason(
     code=settling.MESSAGE_REJECTED, reason="corrupt_row", detail="The stored event is damaged and was not sent."
@@ -222,6 +225,37 @@ class SqliteQueue(Inquiries):
         """They are older than Meta takes."""
         now_ms = self._now_ms()
         await self._settle(events, lambda connection, ids: settling.expire(connection, self._ledger, ids, now_ms))
+
+    async def discard_waiting(
+        self, destination_id: DestinationId, received_before: datetime, *, dry_run: bool = False
+    ) -> int:
+        """A person gives up what waits; see Queue.discard_waiting."""
+        before_ms = to_milliseconds_after(received_before)
+        last_id = await self._slow_reader.read(functools.partial(find_last_before, before_ms=before_ms))
+        if dry_run:
+            count = functools.partial(count_waiting, destination_id=destination_id, last_id=last_id)
+            return await self._slow_reader.read(count)
+        discarded = after_id = 0
+        find = functools.partial(find_waiting, destination_id=destination_id, last_id=last_id, limit=ROWS_PER_STEP)
+        while ids := await self._slow_reader.read(functools.partial(find, after_id=after_id)):
+            after_id = ids[-1]
+            discarded += await self._discard_unheld(destination_id, ids)
+        return discarded
+
+    async def _discard_unheld(self, destination_id: DestinationId, ids: Sequence[int]) -> int:
+        """What a worker holds may be at Meta already; what nobody holds must not be leased while it goes."""
+        held = self._leases.find_held(destination_id)
+        free = [id_ for id_ in ids if id_ not in held]
+        if not free:
+            return 0
+        self._leases.hide(destination_id, free, _DISCARDED_WITHIN)
+        try:
+            step = functools.partial(settling.discard, ledger=self._ledger, ids=free, now_ms=self._now_ms())
+            discarded: int = await self._writer.settle(step, len(free))
+        finally:
+            self._leases.show(destination_id, free)
+        self._fresh.forget(free)
+        return discarded
 
     async def requeue(self, which: Sequence[int] | DeadLetterFilter, *, dry_run: bool = False) -> RequeueReport:
         """Let dead letters wait again; see Queue.requeue."""

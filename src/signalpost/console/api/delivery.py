@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from signalpost.console.access import Admin, Viewer
 from signalpost.console.parts import Parts
@@ -95,3 +95,39 @@ async def resume(parts: Parts, caller: Admin, name: Annotated[str, Path(max_leng
     await parts.store.write(
         lambda connection: record_change(connection, caller.actor, "destination.resumed", name, now=parts.now())
     )
+
+
+class Discarding(BaseModel):
+    """What is given up: all that waits and was received before `until`, or before now. `dry_run` only counts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    until: AwareDatetime | None = None
+    dry_run: bool = False
+
+
+class Discarded(BaseModel):
+    """discarded: gone for good; the ledger counts them as rejected (with `dry_run`: they would be)."""
+
+    dry_run: bool
+    discarded: int
+    until: datetime
+
+
+@router.post("/{name}/discard", summary="Give up what waits for a paused destination")
+async def discard(
+    parts: Parts, caller: Admin, name: Annotated[str, Path(max_length=200)], discarding: Discarding
+) -> Discarded:
+    """For good, and without dead letters. Refused while events are being delivered to the destination."""
+    until = discarding.until or parts.now()
+    count = await parts.discard(DestinationId(name), until, dry_run=discarding.dry_run)
+    if count is None:
+        raise Refusal(409, "not_paused", f"{name} is not paused: what waits for it is being delivered.")
+    if count and not discarding.dry_run:
+        after = {"discarded": count, "received_before": until.isoformat()}
+        await parts.store.write(
+            lambda connection: record_change(
+                connection, caller.actor, "destination.events_discarded", name, now=parts.now(), after=after
+            )
+        )
+    return Discarded(dry_run=discarding.dry_run, discarded=count, until=until)
