@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.acceptance.commands import read_error, run
+from tests.acceptance.commands import read_error, run, run_in_terminal
 from tests.acceptance.processes import WRITE_KEY, drain, read_json, running
 
 DATASET = "2233445566778899"
@@ -196,6 +197,30 @@ def test_what_is_asked_and_told(tmp_path: Path) -> None:
     assert unasked.returncode == 2
     assert "add --yes, or --columns FILE" in unasked.stderr.decode()
     assert "E-mail address" in unasked.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "last"),
+    [("y\n", 0, "3 accepted"), ("n\n", 1, "Nothing was sent."), ("\n", 1, "Nothing was sent.")],
+    ids=["yes", "no", "enter"],
+)
+def test_a_person_is_asked(tmp_path: Path, answer, exit_code, last) -> None:
+    """In a terminal of 80 columns: what each column means, then the question; only a yes sends anything."""
+    write_sales(tmp_path / "sales.csv", 3)
+    with running_gateway(tmp_path) as (gateway, emulator):
+        ended, shown = run_in_terminal(
+            "import", "sales.csv", *to(gateway), folder=tmp_path, question="[y/N]:", answer=answer
+        )
+        asked, _, told = shown.partition("[y/N]:")
+        assert (ended, last in told) == (exit_code, True), shown
+        assert "Time of the event  date" in asked
+        assert "Import 3 rows into http://127.0.0.1" in asked
+        assert max(map(len, re.split("[\r\n]", shown))) <= 80
+        assert "customer0@" not in shown
+        if not exit_code:
+            drain(gateway)
+        assert len(read_ledger(emulator)) == (0 if exit_code else 3)
+        assert bool(list(tmp_path.glob("sales.csv.import-*"))) == (not exit_code)
 
 
 def test_columns_written_edited_and_used(tmp_path: Path) -> None:

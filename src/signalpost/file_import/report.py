@@ -15,6 +15,7 @@ from signalpost.file_import.amounts import read_amount
 from signalpost.file_import.dates import DateReading
 from signalpost.file_import.fields import FIELDS
 from signalpost.file_import.guessing import Sample, column_values, describe_unused
+from signalpost.file_import.looking import Look
 from signalpost.file_import.plan import Plan
 from signalpost.file_import.preview import MATCH_KEY_LABELS, Findings, Occurrence
 from signalpost.file_import.progress import Position
@@ -22,6 +23,13 @@ from signalpost.file_import.progress import Position
 _LONGEST_EXAMPLE = 28
 _BAR_WIDTH = 20
 _FEW = 5
+
+
+def build_look_report(look: Look) -> RenderableType:
+    """A file: its name, its size, and what its columns mean."""
+    count = "" if look.table.row_count is None else f", {look.table.row_count:,} rows"
+    title = Text(f"\n{_show(look.table.name)}{count}\n", "bold")
+    return title if look.plan is None else Group(title, build_plan_report(look.plan, look.table.columns, look.sample))
 
 
 def build_plan_report(plan: Plan, columns: Sequence[str], sample: Sample) -> RenderableType:
