@@ -100,7 +100,6 @@ class Console:
 
     program: Program
     meta_url: str
-    config: Path
     cookies: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -131,7 +130,7 @@ class Console:
         """The local Meta's control API: faults, events."""
         answer = requests.request(method, f"{self.meta_url}/_emulator{path}", json=body, timeout=10)
         answer.raise_for_status()
-        return answer.json()
+        return answer.json() if answer.content else None
 
     def arm(self, fault: str, pixel_id: str) -> str:
         """Let Meta answer this dataset with a fault; returns what ends it."""
@@ -152,7 +151,7 @@ class Console:
 
     def add_destination(self, name: str, token: str | None = "EMULATOR_TOKEN", pixel_id: str = PIXEL_ID) -> str:
         """Make a source and a destination of the same name, connected; returns the write key."""
-        settings = {"pixel_id": pixel_id, "access_token": token}
+        settings = {"pixel_id": pixel_id} | ({"access_token": token} if token else {})
         body = {"name": name, "type": "facebook-conversions-api", "settings": settings}
         self.ask("POST", "/api/destinations", body)
         key = str(self.ask("POST", "/api/sources", {"name": name})["write_keys"][0]["key"])
@@ -180,16 +179,17 @@ class Console:
 
 
 @contextmanager
-def serving(folder: Path, more: str = "") -> Iterator[Console]:
-    """A gateway with a clean data folder, and its local Meta."""
+def serving(folder: Path, meta_settings: str = "") -> Iterator[Console]:
+    """A gateway with a clean data folder, and its local Meta, at `{url}` of the settings."""
     with running("emulator", "--port", "0", folder=folder) as meta:
         file = folder / "signalpost.toml"
         file.write_text(
             f'[server]\nhost = "127.0.0.1"\nport = 0\nconsole_port = 0\ndata_dir = "{folder / "data"}"\n'
-            f'[meta]\nbase_url = "{meta.announced["url"]}"\n[delivery]\nlinger_seconds = 0.05\n{more}'
+            f'[meta]\nbase_url = "{meta.announced["url"]}"\n{meta_settings.format(url=meta.announced["url"])}'
+            "[delivery]\nlinger_seconds = 0.05\n"
         )
         with running("serve", "--config", str(file), folder=folder) as gateway:
-            yield Console(gateway, str(meta.announced["url"]), file)
+            yield Console(gateway, str(meta.announced["url"]))
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import pytest
 import requests
 from playwright.async_api import Page, expect
 
-from tests.acceptance.processes import drain, running
+from tests.acceptance.processes import drain
 from tests.acceptance.test_reload import wait_for
-from tests.browser.test_console import Console, check_page, make_source, set_up
+from tests.browser.conftest import Console, check_page, serving
 
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
@@ -23,30 +23,18 @@ PAUSED = 'signalpost_destination_paused{destination="Main pixel",reason="token"}
 
 @pytest.fixture
 def console(tmp_path: Path) -> Iterator[Console]:
-    """A gateway with a Meta app, and its Meta."""
-    with running("emulator", "--port", "0", folder=tmp_path) as meta:
-        url = meta.announced["url"]
-        file = tmp_path / "signalpost.toml"
-        file.write_text(
-            f'[server]\nhost = "127.0.0.1"\nport = 0\nconsole_port = 0\ndata_dir = "{tmp_path / "data"}"\n'
-            f'[meta]\nbase_url = "{url}"\ndialog_url = "{url}"\napp_id = "4711"\napp_secret = "EMULATOR_APP_SECRET"\n'
-            "[delivery]\nlinger_seconds = 0.05\n"
-        )
-        with running("serve", "--config", str(file), folder=tmp_path) as gateway:
-            yield Console(gateway, str(url))
+    """A gateway with a Meta app."""
+    settings = 'dialog_url = "{url}"\napp_id = "4711"\napp_secret = "EMULATOR_APP_SECRET"\n'
+    with serving(tmp_path, settings) as served:
+        served.add_people()
+        yield served
 
 
 async def open_destination(visitor, console: Console) -> Page:
     """The page of a destination that has no token yet, its source beside it."""
     visitor.hosts.add(urlsplit(console.meta_url).netloc)
-    page = await visitor.open(console.setup_url)
-    await set_up(page)
-    await make_source(page)
-    await page.click("text=Facebook Conversions API")
-    await page.fill("#name", "Main pixel")
-    await page.fill("#setting-pixel_id", "1234567890")
-    await page.click("text=Make destination")
-    await page.goto(f"{console.url}/destinations/Main pixel")
+    console.add_destination("Main pixel", token=None)
+    page: Page = await console.enter(visitor, "/destinations/Main pixel")
     return page
 
 
@@ -66,18 +54,11 @@ async def press_allow(page: Page) -> str:
 
 def send_call(console: Console) -> None:
     """Everything after this is about a call that was accepted."""
-    (source,) = console.program.read_api("/api/sources")
-    key = source["write_keys"][0]["key"]
-    call = {"userId": "u1", "event": "Order Completed", "properties": {"revenue": 5}}
-    url = f"{console.program.announced['tracking_url']}/v1/track"
-    assert requests.post(url, json=call, auth=(key, ""), timeout=10).json()["accepted"] == 1
+    (source,) = console.ask("GET", "/api/sources")
+    assert console.send(source["write_keys"][0]["key"]) == 200
 
 
-def control(console: Console, path: str, **body: object) -> None:
-    requests.post(f"{console.meta_url}/_emulator{path}", json=body, timeout=10).raise_for_status()
-
-
-async def test_connected_revoked_and_connected_again(visitor, console: Console) -> None:
+async def test_connected_revoked_and_connected_again(console: Console, visitor) -> None:
     """Events wait before and in between, and each arrives once; the second time from the command line's link."""
     page = await open_destination(visitor, console)
     send_call(console)
@@ -93,7 +74,7 @@ async def test_connected_revoked_and_connected_again(visitor, console: Console) 
     await expect(page.locator("main")).to_contain_text("Connected by Ann")
     assert (await asyncio.to_thread(drain, console.program))["events"]["delivered"] == 1
 
-    control(console, "/revoke")
+    console.ask_meta("POST", "/revoke", {})
     send_call(console)
     await asyncio.to_thread(wait_for, console.program, PAUSED)
     await page.goto(f"{console.url}/delivery")
@@ -115,11 +96,11 @@ async def test_connected_revoked_and_connected_again(visitor, console: Console) 
     assert (process.returncode, json.loads(output)["state"]) == (0, "connected")
     ledger = await asyncio.to_thread(drain, console.program)
     assert (ledger["events"]["delivered"], ledger["imbalance"]) == (2, 0)
-    ids = [event["event_id"] for event in console.read_received()]
+    ids = [event["event_id"] for event in console.ask_meta("GET", "/events")["events"]]
     assert len(ids) == len(set(ids)) == 2
 
 
-async def test_no_and_what_can_go_wrong(visitor, console: Console) -> None:
+async def test_no_and_what_can_go_wrong(console: Console, visitor) -> None:
     """Denied, forged, too old, used twice: each says why, none changes anything; then it still works."""
     page = await open_destination(visitor, console)
     address = f"{console.url}/destinations/Main pixel"
@@ -135,7 +116,7 @@ async def test_no_and_what_can_go_wrong(visitor, console: Console) -> None:
     await page.goto(re.sub("state=[^&]+", "state=forged", way_back))
     await expect(page.locator("body")).to_contain_text("belongs to no attempt of this browser")
 
-    control(console, "/clock", advance=601)
+    console.ask_meta("POST", "/clock", {"advance": 601})
     await page.goto(way_back)
     await expect(page.locator("body")).to_contain_text("older than ten minutes")
 
