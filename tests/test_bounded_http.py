@@ -1,14 +1,19 @@
 """Strangers on the wire: late, large, broken and too many; each is answered once at most, and others don't notice."""
 
 import asyncio
+import email.utils
 import json
 import socket
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from signalpost.bounded_http import ConnectionLimits
+from signalpost.bounded_http import App
+from signalpost.http_messages import Answer, HttpRequest
+from signalpost.listener import PublicListener, bind
+from signalpost.open_connections import ConnectionLimits, OpenConnections
 from tests.ingest.gateway import CALL, KEY, build_call, running_gateway, split_answer
 
 pytestmark = pytest.mark.asyncio
@@ -220,3 +225,167 @@ async def test_a_batch_is_still_taken_whole(tmp_path):
         calls = [build_call(properties={"x": "y" * 15_000}) for _ in range(250)]
         answer = await gateway.batch(calls)
     assert answer.body["accepted"] == 250
+
+
+@asynccontextmanager
+async def serving(app: App, limits: ConnectionLimits = QUICK) -> AsyncIterator[tuple[PublicListener, OpenConnections]]:
+    """Only the connections, with an app of the test's own."""
+    connections = OpenConnections(limits)
+    listener = PublicListener(app, bind("127.0.0.1", 0, "server.port"), connections)
+    await listener.start()
+    try:
+        yield listener, connections
+    finally:
+        await listener.stop()
+
+
+async def connect(listener: PublicListener) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = listener.url.removeprefix("http://").split(":")
+    return await asyncio.open_connection(host, int(port))
+
+
+async def echo(request: HttpRequest) -> Answer:
+    """Answers with the body once all of it has come."""
+    parts = []
+    while (part := await request.read_part()) is not None:
+        parts.append(part)
+        if request.is_whole:
+            break
+    return Answer(200, b"".join(parts), ((b"content-type", b"text/plain"),))
+
+
+async def test_stopping_answers_what_has_begun():
+    """A request whose body is still coming is answered, with the end of its connection; an idle one ends at once."""
+    async with serving(echo, ConnectionLimits()) as (listener, connections):
+        idle, busy = await connect(listener), await connect(listener)
+        idle[1].write(b"GET / HTTP/1.1\r\n\r\n")
+        await idle[0].readuntil(b"\r\n\r\n")
+        busy[1].write(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+        assert await busy[0].readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        stopping = asyncio.create_task(listener.stop())
+        assert await asyncio.wait_for(idle[0].read(), 10) == b""
+        assert not stopping.done()
+        busy[1].write(b"done")
+        status, headers, body = split_answer(await asyncio.wait_for(busy[0].read(), 10))
+        assert (status, headers["connection"], body) == (200, "close", b"done")
+        await asyncio.wait_for(stopping, 10)
+        assert len(connections) == 0
+        with pytest.raises(ConnectionRefusedError):
+            await connect(listener)
+        for _, writer in (idle, busy):
+            writer.close()
+
+
+async def test_an_answer_that_never_comes_does_not_hold_up_the_stop():
+    """After the time that is given, what is left is cut, and the app is told."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def never(_request: HttpRequest) -> Answer:
+        begun.set()
+        try:
+            return await asyncio.get_running_loop().create_future()
+        finally:
+            ended.set()
+
+    async with serving(never) as (listener, connections):
+        reader, writer = await connect(listener)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n" * 2)
+        await asyncio.wait_for(begun.wait(), 10)
+        await connections.end(0.05)
+        with suppress(OSError):
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        await asyncio.wait_for(ended.wait(), 10)
+        writer.close()
+
+
+async def test_between_requests():
+    """A connection that asks nothing more is closed after the time of keep-alive."""
+    async with serving(echo, ConnectionLimits(head_seconds=0.2, idle_seconds=0.1)) as (listener, _):
+        reader, writer = await connect(listener)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 10)
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert b"connection: close" not in answer
+        writer.close()
+
+
+async def test_a_body_is_not_read_ahead():
+    """While the app works on something else, no more of a body is taken in than fits: the client has to wait."""
+    may_read = asyncio.Event()
+
+    async def slow(request: HttpRequest) -> Answer:
+        await may_read.wait()
+        held = request.unread_bytes
+        size = len((await echo(request)).body)
+        return Answer(200, b"%d %d" % (held, size), ())
+
+    async with serving(slow, ConnectionLimits()) as (listener, _):
+        reader, writer = await connect(listener)
+        size = 32 << 20
+        writer.write(b"POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+        for _ in range(50):
+            await asyncio.sleep(0.005)
+        may_read.set()
+        held, received = map(int, split_answer(await asyncio.wait_for(reader.read(), 30))[2].split())
+        assert held < 1 << 20
+        assert received == size
+        writer.close()
+
+
+async def test_requests_of_one_connection_are_answered_in_order():
+    """Many that come at once, some with bodies: one at a time, each with its own answer."""
+    running = 0
+
+    async def one_at_a_time(request: HttpRequest) -> Answer:
+        nonlocal running
+        running += 1
+        assert running == 1
+        await asyncio.sleep(0)
+        answer = await echo(request)
+        running -= 1
+        return Answer(200, request.path.encode() + b"=" + answer.body, ())
+
+    async with serving(one_at_a_time, ConnectionLimits()) as (listener, _):
+        reader, writer = await connect(listener)
+        for number in range(300):
+            body = b"x" * (number % 7)
+            writer.write(b"POST /%d HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (number, len(body), body))
+        writer.write(b"GET /last HTTP/1.0\r\n\r\n")
+        answers = answers_of(await asyncio.wait_for(reader.read(), 20))
+        writer.close()
+    assert [each.rpartition(b"\r\n")[2] for each in answers] == [
+        *(b"/%d=%s" % (number, b"x" * (number % 7)) for number in range(300)),
+        b"/last=",
+    ]
+
+
+async def test_the_shape_of_an_answer():
+    """A date, a length, no body for HEAD, and the end of the connection where the request or the answer says so."""
+
+    async def refuse(request: HttpRequest) -> Answer:
+        request.id = "id-1"
+        return Answer(413, b"no", ((b"a", b"b"),), is_last=True)
+
+    async with serving(refuse) as (listener, _):
+        reader, writer = await connect(listener)
+        writer.write(b"HEAD http://h.example HTTP/1.1\r\n\r\n" * 2)
+        status, headers, body = split_answer(await asyncio.wait_for(reader.read(), 10))
+        writer.close()
+    date = email.utils.parsedate_to_datetime(headers.pop("date"))
+    assert abs(time.time() - date.timestamp()) < 60
+    assert (status, body) == (413, b"")
+    assert headers == {"a": "b", "content-length": "2", "x-request-id": "id-1", "connection": "close"}
+
+
+async def test_a_fault_of_the_app_ends_the_connection(caplog):
+    """No client waits for an answer that can't come."""
+
+    async def fail(_request: HttpRequest) -> Answer:
+        raise RuntimeError
+
+    async with serving(fail) as (listener, _):
+        reader, writer = await connect(listener)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        with suppress(OSError):
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()

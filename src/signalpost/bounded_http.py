@@ -1,67 +1,26 @@
-"""HTTP from strangers: the server's protocol class with bounds on time, sizes and the number of connections.
+"""HTTP from strangers: one connection, with bounds on time and sizes.
 
-uvicorn restarts its only timer with each byte and buffers a header of any length. Here a request has a deadline for its
-head and one for its body, neither moved by what trickles in; what breaks a bound is answered once and the connection
-closed. Source: tracking API, section 3.
+httptools reads the bytes; the app gets one request of a connection at a time, and answers in the order of the requests.
+A request has a deadline for its head and one for its body, neither moved by what trickles in; what breaks a bound is
+answered once, in its turn, and the connection closed. Source: tracking API, section 3.
 """
 
 import asyncio
-import logging
-from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final
+import urllib.parse
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import httptools
-import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-_LOG: Final = logging.getLogger("signalpost.http")
-_LOG.setLevel(logging.ERROR)  # a stranger's broken request is counted; a line for each would be theirs to flood
+from signalpost.http_messages import Answer, BrokenRequest, HttpRequest
+from signalpost.open_connections import OpenConnections
 
-WHOLE_ANSWER: Final = "signalpost.whole_answer"
-"""The scope's extension that sends a 200 in one piece: given its header lines and its body, it returns False when the
-usual way must be taken. The usual way looks at each header with regular expressions and writes twice.
-"""
+App = Callable[[HttpRequest], Awaitable[Answer]]
+"""Answers a request, whatever happens: an exception ends the connection. It may return before the body has come."""
 
-BROKEN_KEY: Final = "broken"
-"""Where the scope's state says why the rest of a request never comes."""
-
-_SWEEPS_PER_DEADLINE: Final = 10
-_CONNECTIONS_AT_ONCE: Final = 25
-_MOST_WAITING: Final = 16
+_MOST_UNREAD_BYTES: Final = 64 << 10
 _BYTES_THAT_EARN_A_SECOND: Final = 64 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """What one connection may cost, and how many there may be.
-
-    body_seconds: for a body, and a second more for each 64 KiB received, up to longest_body_seconds. As long as a body
-    may take, a client may leave an answer unread.
-    """
-
-    max_address_bytes: int = 8 << 10
-    max_head_bytes: int = 16 << 10
-    max_headers: int = 64
-    head_seconds: float = 5
-    body_seconds: float = 15
-    longest_body_seconds: float = 60
-    max_connections: int = 10_000
-    max_connections_per_address: int = 200
-
-
-@dataclass(frozen=True, slots=True)
-class BrokenRequest:
-    """Why a request never became one. It is counted, and answered when that is still possible."""
-
-    status: int
-    code: str
-    message: str
-    headers: Sequence[tuple[bytes, bytes]] = ()
-
 
 _BAD_REQUEST: Final = BrokenRequest(400, "bad_request", "this is not valid HTTP")
 _ADDRESS_TOO_LONG: Final = BrokenRequest(414, "uri_too_long", "the address is too long")
@@ -72,113 +31,110 @@ _METHOD_NOT_ALLOWED: Final = BrokenRequest(
 _TIMED_OUT: Final = BrokenRequest(408, "request_timeout", "the request took too long to arrive")
 
 
-class OpenConnections:
-    """Every open connection of one listener: counts them by address, and ends those that are past their deadline.
+class BoundedHttp(asyncio.Protocol):
+    """One connection. Its deadline is that of the request that is arriving, or of keep-alive; None when it is our turn.
 
-    is_exempt: addresses that may open any number, such as a trusted proxy's. on_broken: told of each broken request and
-    the address it came from.
+    `_unanswered` holds the requests whose heads have come, the one that the app works on first; `_arriving` is the one
+    whose body is not whole yet. It may have been answered already: then what comes of it is thrown away.
     """
 
-    def __init__(
-        self,
-        limits: ConnectionLimits,
-        is_exempt: Callable[[str], bool] = lambda _: False,
-        on_broken: Callable[[BrokenRequest, str], None] = lambda _broken, _address: None,
-    ) -> None:
-        self.limits = limits
-        self.on_broken = on_broken
-        self._is_exempt = is_exempt
-        self._open: set[BoundedHttpProtocol] = set()
-        self._by_address: Counter[str] = Counter()
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def admit(self, connection: "BoundedHttpProtocol") -> bool:
-        """Count a new connection; False when there are too many."""
-        address = connection.address
-        is_full = len(self._open) >= self.limits.max_connections or (
-            self._by_address[address] >= self.limits.max_connections_per_address and not self._is_exempt(address)
-        )
-        if not is_full:
-            self._open.add(connection)
-            self._by_address[address] += 1
-        return not is_full
-
-    def forget(self, connection: "BoundedHttpProtocol") -> None:
-        """A connection has ended; one that was never admitted is ignored."""
-        if connection in self._open:
-            self._open.discard(connection)
-            self._by_address[connection.address] -= 1
-            if not self._by_address[connection.address]:
-                del self._by_address[connection.address]
-
-    async def sweep(self) -> None:
-        """End what is late, again and again. One look at all of them costs less than a timer for each request."""
-        pause = self.limits.head_seconds / _SWEEPS_PER_DEADLINE
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(pause)
-            now = loop.time()
-            for number, connection in enumerate(tuple(self._open), 1):
-                connection.end_if_late(now)
-                if number % _CONNECTIONS_AT_ONCE == 0:
-                    await asyncio.sleep(0)  # many that are late together must not keep good clients waiting
-
-
-class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection. Its deadline is that of the request that is arriving; None between requests."""
-
-    def __init__(self, *args: Any, open_connections: OpenConnections, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.logger = _LOG
+    def __init__(self, app: App, open_connections: OpenConnections) -> None:
         self.address = ""
+        self._app = app
         self._open_connections = open_connections
         self._limits = open_connections.limits
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._parser = _build_parser(self)
+        self._unanswered: deque[HttpRequest] = deque()
+        self._arriving: HttpRequest | None = None
+        self._answering: asyncio.Task[None] | None = None
+        self._broken: BrokenRequest | None = None
         self._deadline: float | None = None
         self._write_deadline: float | None = None
+        self._is_between_requests = True
+        self._is_stopping = self._is_ending = False
         self._has_begun = False
         self._begun = 0
-        self._body_began: float | None = None
-        self._head_bytes = self._header_bytes = 0
+        self._body_began = 0.0
         self._body_bytes = 0
-        self._unanswered = 0
-        self._broken: BrokenRequest | None = None
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._head_bytes = self._header_bytes = self._header_count = 0
+
+    # The socket
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it, or end it at once when there are too many."""
-        self.transport = transport
+        self._transport = transport
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         if self._open_connections.admit(self):
-            super().connection_made(transport)
-            self._deadline = self.loop.time() + self._limits.head_seconds
+            self._await_head()
         else:
             transport.abort()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It counts no more."""
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """It counts no more. What the app has begun goes on, since it may be durable already."""
         self._open_connections.forget(self)
-        super().connection_lost(exc)
+        for request in self._unanswered:
+            request.lose()
+        self._unanswered.clear()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a head or a body; a head that outgrows its bound before it is complete ends here."""
-        if self._broken is not None or self.transport.is_closing():
+        if self._broken is not None or self._transport.is_closing():
             return
-        if self._deadline is None:
-            self._deadline = self.loop.time() + self._limits.head_seconds
-        self._unset_keepalive_if_required()
+        if self._is_between_requests:
+            self._await_head()
         began_before = self._begun
         self._feed(data)
-        is_same_head = self._begun == began_before and self._body_began is None and self._deadline is not None
+        is_same_head = self._begun == began_before and self._arriving is None and not self._is_between_requests
         if is_same_head and self._broken is None:
             self._head_bytes += len(data)
             if self._head_bytes > self._limits.max_address_bytes + self._limits.max_head_bytes:
                 self._end(_HEAD_TOO_LARGE)
 
+    def pause_writing(self) -> None:
+        """The client does not read its answers: it gets no more of them, and a while to read these."""
+        self._write_deadline = self._loop.time() + self._limits.body_seconds
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        if not self._is_ending:
+            self._write_deadline = None
+            self._go_on()
+
+    def end_if_late(self, now: float) -> None:
+        """Close the connection when what it is doing should be done by now."""
+        if self._write_deadline is not None:
+            if self._write_deadline <= now:
+                self._transport.abort()
+        elif self._transport.is_closing():
+            self._write_deadline = now + self._limits.body_seconds  # in case the client does not take the rest
+        elif self._deadline is not None and self._deadline <= now:
+            if self._has_begun:
+                self._end(_TIMED_OUT)
+            else:
+                self._transport.close()  # nothing was asked, so nothing is answered
+
+    def stop(self) -> None:
+        """Answer what has come, and close."""
+        self._is_stopping = True
+        if not self._unanswered:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once, and give up what the app is doing."""
+        self._transport.abort()
+        if self._answering is not None:
+            self._answering.cancel()
+
+    # What the parser finds
+
     def _feed(self, data: bytes) -> None:
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
             self._decline_upgrade(data[offer.args[0] :])
         except httptools.HttpParserError:
@@ -189,114 +145,142 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
         The parser would take its body for that protocol. The head is fed again, without the offer.
         """
-        method = self.parser.get_method()
+        method = self._parser.get_method()
         if method == b"CONNECT":
             self._end(_METHOD_NOT_ALLOWED)
             return
-        lines = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
-        for name, value in self.headers:
+        lines = [b"%s %s HTTP/%s" % (method, self._url, self._parser.get_http_version().encode())]
+        for name, value in self._headers.items():
             if name == b"connection":
                 kept = [token for token in value.split(b",") if token.strip().lower() in {b"close", b"keep-alive"}]
                 lines.append(b"connection: " + b",".join(kept))
             elif name != b"upgrade":
                 lines.append(b"%s: %s" % (name, value))
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser = _build_parser(self)
         self._feed(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
+        if self._is_between_requests:  # it came together with the end of the one before
+            self._await_head()
         self._has_begun = True
         self._begun += 1
-        self._head_bytes = self._header_bytes = 0
-        if self._deadline is None:  # it came together with the end of the one before
-            self._deadline = self.loop.time() + self._limits.head_seconds
-        super().on_message_begin()
+        self._url = b""
+        self._headers = {}
+        self._head_bytes = self._header_bytes = self._header_count = 0
 
     def on_url(self, url: bytes) -> None:
         """A part of the address."""
-        super().on_url(url)
-        if len(self.url) > self._limits.max_address_bytes:
+        self._url += url
+        if len(self._url) > self._limits.max_address_bytes:
             self._refuse(_ADDRESS_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
-        super().on_header(name, value)
+        name, headers = name.lower(), self._headers
+        headers[name] = b"%s, %s" % (headers[name], value) if name in headers else value
         self._header_bytes += len(name) + len(value) + len(b": \r\n")
-        if len(self.headers) > self._limits.max_headers:
+        self._header_count += 1
+        if self._header_count > self._limits.max_headers:
             self._refuse(_HEAD_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         """The head is there; from now on it is the body that has a deadline."""
         if self._header_bytes > self._limits.max_head_bytes:
             self._refuse(_HEAD_TOO_LARGE)
-        if self.parser.should_upgrade():
+        parser = self._parser
+        if parser.should_upgrade():
             return  # it is read again
-        super().on_headers_complete()
-        self.scope["extensions"] = {WHOLE_ANSWER: partial(self._send_whole, self.cycle)}  # type: ignore[dict-item]
-        self._unanswered += 1
-        self._body_began = self.loop.time()
+        path, query_string = _split_address(self._url)
+        request = HttpRequest(
+            parser.get_method().decode("ascii"),
+            path,
+            query_string,
+            self._headers,
+            self.address,
+            self._let_body_come,
+            is_kept_alive=parser.should_keep_alive() and parser.get_http_version() != "1.0",
+        )
+        self._arriving = request
         self._body_bytes = 0
+        self._body_began = self._loop.time()
         self._deadline = self._body_began + self._limits.body_seconds
+        self._unanswered.append(request)
+        if len(self._unanswered) == 1:
+            self._go_on()
+        else:
+            self._transport.pause_reading()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body: a large one that does arrive earns time."""
         self._body_bytes += len(body)
-        if self._body_began is not None:
-            earned = self._limits.body_seconds + self._body_bytes / _BYTES_THAT_EARN_A_SECOND
-            self._deadline = self._body_began + min(earned, self._limits.longest_body_seconds)
-        super().on_body(body)
+        earned = self._limits.body_seconds + self._body_bytes / _BYTES_THAT_EARN_A_SECOND
+        self._deadline = self._body_began + min(earned, self._limits.longest_body_seconds)
+        request = self._arriving
+        if request is not None and self._is_unanswered(request):
+            request.add(body)
+            if request.unread_bytes > _MOST_UNREAD_BYTES:
+                self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
         """The request is there; now it is our turn."""
-        if self.parser.should_upgrade():
-            return
-        self._deadline = self._body_began = None
+        if self._arriving is None:
+            return  # the end of a head that is read again
+        self._arriving.complete()
+        self._arriving = None
         self._has_begun = False
-        super().on_message_complete()
+        self._is_between_requests = True
+        self._deadline = None if self._unanswered else self._loop.time() + self._limits.idle_seconds
 
-    def pause_writing(self) -> None:
-        """The client does not read its answers."""
-        self._write_deadline = self.loop.time() + self._limits.body_seconds
-        super().pause_writing()
+    def _await_head(self) -> None:
+        self._is_between_requests = False
+        self._deadline = self._loop.time() + self._limits.head_seconds
 
-    def resume_writing(self) -> None:
-        """It does again."""
-        self._write_deadline = None
-        super().resume_writing()
+    def _let_body_come(self, request: HttpRequest) -> None:
+        if self._transport.is_closing():
+            return
+        if request.headers.get(b"expect", b"").lower() == b"100-continue" and not self._body_bytes:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._transport.resume_reading()
 
-    def on_response_complete(self) -> None:
-        """An answer is sent; after the last one a broken request behind it has its turn."""
-        self._unanswered -= 1
-        super().on_response_complete()
-        if self._broken is not None and not self._unanswered:
-            self._answer(self._broken)
-        elif len(self.pipeline) > _MOST_WAITING:
-            self.flow.pause_reading()  # uvicorn reads on, and would take in any number of requests
+    # Requests and answers
 
-    def _send_whole(self, cycle: RequestResponseCycle, headers: bytes, body: bytes) -> bool:
-        if not cycle.keep_alive or cycle.disconnected or cycle.response_started or self.flow.write_paused:
-            return False
-        cycle.waiting_for_100_continue = False
-        cycle.response_started = cycle.response_complete = True
-        usual = b"".join([b"%s: %s\r\n" % header for header in cycle.default_headers])
-        self.transport.write(b"".join((STATUS_LINE[200], usual, headers, b"\r\n", body)))
-        cycle.message_event.set()
-        cycle.on_response()
-        return True
+    def _go_on(self) -> None:
+        """Turn to what comes next on this connection, once the client has taken the answers before."""
+        if self._write_deadline is not None or self._answering is not None or self._transport.is_closing():
+            return
+        if self._unanswered:
+            self._answering = self._loop.create_task(self._answer(self._unanswered[0]))
+        elif self._broken is not None:
+            self._answer_broken(self._broken)
+        elif self._is_between_requests:
+            self._deadline = self._loop.time() + self._limits.idle_seconds
+        if len(self._unanswered) < 2 and self._broken is None:
+            self._transport.resume_reading()
 
-    def end_if_late(self, now: float) -> None:
-        """Close the connection when what it is doing should be done by now."""
-        if self._write_deadline is not None:
-            if self._write_deadline <= now:
-                self.transport.abort()
-        elif self.transport.is_closing():
-            self._write_deadline = now + self._limits.body_seconds  # in case the client does not take the rest
-        elif self._deadline is not None and self._deadline <= now:
-            if self._has_begun:
-                self._end(_TIMED_OUT)
-            else:
-                self.transport.close()  # nothing was asked, so nothing is answered
+    async def _answer(self, request: HttpRequest) -> None:
+        try:
+            answer = await self._app(request)
+        except BaseException:
+            self._transport.abort()
+            raise
+        self._answering = None
+        if not self._unanswered or self._unanswered[0] is not request:
+            return  # the client has gone, or was told what was wrong
+        self._unanswered.popleft()
+        is_last = answer.is_last or not request.is_kept_alive or (self._is_stopping and not self._unanswered)
+        has_body = request.method != "HEAD"
+        self._transport.write(
+            answer.encode(self._open_connections.date, request.id, is_last=is_last, has_body=has_body)
+        )
+        if is_last:
+            self._unanswered.clear()
+            self._transport.close()
+        else:
+            self._go_on()
+
+    def _is_unanswered(self, arriving: HttpRequest) -> bool:
+        return bool(self._unanswered) and self._unanswered[-1] is arriving
 
     def _refuse(self, broken: BrokenRequest) -> None:
         """Make the parser stop, which ends in `_end`."""
@@ -306,62 +290,46 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _end(self, broken: BrokenRequest) -> None:
         """Answer a broken request in its turn, and close: what follows it can't be told apart any more."""
         self._broken, self._deadline = broken, None
-        is_known = self._body_began is not None  # to the app, which has read its head
-        if is_known and not self.pipeline:
-            self._tell_app(broken)
-            return
-        self._open_connections.on_broken(broken, self.address)
-        if is_known:
-            self.pipeline.popleft()  # it waits behind others
-            self._unanswered -= 1
-        if self._unanswered:
-            self.flow.pause_reading()
+        request = self._arriving
+        if request is not None and not self._is_unanswered(request):
+            self._transport.close()  # it was answered before its body broke
+        elif request is not None and request is self._unanswered[0] and self._answering is not None:
+            self._unanswered.clear()
+            self._answer_broken(broken)
+            request.lose(broken)  # the app waits for the rest of it, and counts it
         else:
-            self._answer(broken)
+            self._open_connections.on_broken(broken, self.address)
+            if request is not None:
+                self._unanswered.pop()
+            self._transport.pause_reading()
+            self._go_on()
 
-    def _tell_app(self, broken: BrokenRequest) -> None:
-        """The app waits for the rest of this request: it learns why there is none, and counts it."""
-        self.cycle.scope["state"][BROKEN_KEY] = broken
-        self.cycle.disconnected = True
-        self.cycle.message_event.set()
-        if self.cycle.response_started:
-            self.transport.close()
-        else:
-            self._answer(broken)
-
-    def _answer(self, broken: BrokenRequest) -> None:
+    def _answer_broken(self, broken: BrokenRequest) -> None:
         """Answer, and close when the client has had a moment to read it: bytes left unread would reset the line."""
-        if not self.transport.is_closing():
-            self.flow.resume_reading()
-            self._write_deadline = self.loop.time() + self._limits.head_seconds
-            self.transport.write(self._build_answer(broken))
-            if self.transport.can_write_eof():
-                self.transport.write_eof()
+        if not self._transport.is_closing():
+            self._is_ending = True
+            self._transport.resume_reading()
+            self._write_deadline = self._loop.time() + self._limits.head_seconds
+            self._transport.write(broken.build_answer().encode(self._open_connections.date, is_last=True))
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
             else:
-                self.transport.close()
-
-    def _build_answer(self, broken: BrokenRequest) -> bytes:
-        text = {"success": False, "code": broken.code, "message": broken.message, "error": broken.message}
-        body = msgspec.json.encode(text)
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", b"application/json"),
-            (b"cache-control", b"no-store"),
-            (b"access-control-allow-origin", b"*"),
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-            *broken.headers,
-        ]
-        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        return b"%s%s\r\n%s" % (STATUS_LINE[broken.status], lines, body)
+                self._transport.close()
 
 
-def allow_open_files(wanted: int) -> None:
-    """Raise the process's limit of open files as far as it may be raised, up to `wanted`."""
-    with suppress(ImportError, ValueError, OSError):
-        import resource  # noqa: PLC0415 - not on every system
+def _build_parser(connection: BoundedHttp) -> httptools.HttpRequestParser:
+    parser = httptools.HttpRequestParser(connection)
+    # Else a request behind one that closes the connection would spoil that one's answer.
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
 
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        aim = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        if soft != resource.RLIM_INFINITY and soft < aim:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (aim, hard))
+
+def _split_address(url: bytes) -> tuple[str, bytes]:
+    """Path, decoded, and query. The address may be in full, as to a proxy. Raises what makes the parser stop."""
+    if url.startswith(b"/") and b"#" not in url:
+        raw_path, _, query = url.partition(b"?")
+    else:
+        parsed = httptools.parse_url(url)
+        raw_path, query = parsed.path or b"/", parsed.query or b""
+    path = raw_path.decode("ascii")
+    return urllib.parse.unquote(path) if "%" in path else path, query

@@ -1,16 +1,16 @@
-"""One HTTP server inside a running event loop, on a socket that was bound before anything else was started."""
+"""HTTP servers inside a running event loop, each on a socket that was bound before anything else was started."""
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import uvicorn
 
-from signalpost.bounded_http import BoundedHttpProtocol, OpenConnections
+from signalpost.bounded_http import App, BoundedHttp
 from signalpost.model.errors import SignalpostError
+from signalpost.open_connections import OpenConnections
 
 GRACE_SECONDS = 10
 _KEEP_ALIVE_SECONDS = 65
@@ -52,23 +52,15 @@ def url_of(bound: socket.socket) -> str:
 
 
 class Listener:
-    """Serves an ASGI app on a bound socket until it is stopped.
+    """Serves an ASGI app on a bound socket until it is stopped, for clients that are trusted not to flood it."""
 
-    open_connections: bounds for strangers; None where those who may connect are trusted.
-    """
-
-    def __init__(self, app: Any, bound: socket.socket, open_connections: OpenConnections | None = None) -> None:
-        protocol: Any = "httptools"
-        if open_connections is not None:
-            protocol = partial(BoundedHttpProtocol, open_connections=open_connections)
-        self._open_connections = open_connections
-        self._sweeping: asyncio.Task[None] | None = None
+    def __init__(self, app: Any, bound: socket.socket) -> None:
         self.url = url_of(bound)
         self._socket = bound
         self._server = _QuietServer(
             uvicorn.Config(
                 app,
-                http=protocol,
+                http="httptools",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -84,8 +76,6 @@ class Listener:
 
     async def start(self) -> None:
         """Return when requests are answered."""
-        if self._open_connections is not None:
-            self._sweeping = asyncio.create_task(self._open_connections.sweep())
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._serving.done():
@@ -98,6 +88,35 @@ class Listener:
         self._server.should_exit = True
         if self._serving is not None:
             await self._serving
+        self._socket.close()
+
+
+class PublicListener:
+    """Serves the tracking API on a bound socket until it is stopped: strangers connect, within bounds."""
+
+    def __init__(self, app: App, bound: socket.socket, open_connections: OpenConnections) -> None:
+        self.url = url_of(bound)
+        self._app = app
+        self._socket = bound
+        self._open_connections = open_connections
+        self._server: asyncio.Server | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+
+    def build_protocol(self) -> BoundedHttp:
+        """What speaks HTTP on a new connection."""
+        return BoundedHttp(self._app, self._open_connections)
+
+    async def start(self) -> None:
+        """Return when requests are answered."""
+        self._sweeping = asyncio.create_task(self._open_connections.sweep())
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self.build_protocol, sock=self._socket, backlog=_BACKLOG)
+
+    async def stop(self) -> None:
+        """Take no new connections, finish the requests in progress, and return."""
+        if self._server is not None:
+            self._server.close()
+            await self._open_connections.end(GRACE_SECONDS)
         if self._sweeping is not None:
             self._sweeping.cancel()
         self._socket.close()

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
-from signalpost.bounded_http import ConnectionLimits, OpenConnections, allow_open_files
 from signalpost.build_info import read_build_info
 from signalpost.catalog import Catalog
 from signalpost.config.building import build_destinations, build_sources
@@ -42,7 +41,7 @@ from signalpost.ingest.intake import Intake
 from signalpost.ingest.message_ids import new_message_id
 from signalpost.ingest.openapi import build_openapi
 from signalpost.ingest.routes import TrackingApi, TrackingParts, TrackingSettings
-from signalpost.listener import Listener, bind
+from signalpost.listener import Listener, PublicListener, bind
 from signalpost.mapping.destinations import build_destination
 from signalpost.mapping.mapper import map_event
 from signalpost.mapping.standard_events import STANDARD_EVENTS
@@ -51,6 +50,7 @@ from signalpost.meta.login import FacebookLogin, MetaApp
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
 from signalpost.model.segment_event import RequestContext, SegmentEvent, parse_call
+from signalpost.open_connections import ConnectionLimits, OpenConnections, allow_open_files
 from signalpost.queue.interface import Queue
 from signalpost.queue.retention import Retention
 from signalpost.queue.room import Room, RoomLimits
@@ -187,7 +187,7 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
         connection_limits = _build_connection_limits(config)
         allow_open_files(connection_limits.max_connections + _OTHER_OPEN_FILES)
         open_connections = OpenConnections(connection_limits, api.is_trusted_proxy, api.count_broken)
-        tracking = Listener(api, tracking_socket, open_connections)
+        tracking = PublicListener(api.answer, tracking_socket, open_connections)
         await tracking.start()
         stack.push_async_callback(tracking.stop)
         service.tracking_url = config.server.public_url or tracking.url

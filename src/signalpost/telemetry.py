@@ -7,7 +7,6 @@ data.
 import traceback
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -101,9 +100,9 @@ class Telemetry:
 
     # Ingest
 
-    def time_request(self) -> AbstractContextManager[object]:
-        """Measures one request to the tracking API while entered."""
-        return self._histograms["ingest_duration_seconds"].time()
+    def request_answered(self, seconds: float) -> None:
+        """One request to the tracking API is answered, `seconds` after its head had come."""
+        self._histograms["ingest_duration_seconds"].observe(seconds)
 
     def calls_received(self, source: SourceId, by_type: Mapping[str, int], duplicates: int) -> None:
         """A request's calls were read and the good ones stored. A call that is no valid one has the type `invalid`."""

@@ -12,18 +12,18 @@ from typing import Any
 
 import aiohttp
 
-from signalpost.bounded_http import ConnectionLimits, OpenConnections
 from signalpost.catalog import Catalog, Source
 from signalpost.history.calls import History
 from signalpost.history.entries import CallEntry
 from signalpost.ingest.decode import Limits
 from signalpost.ingest.intake import Intake
 from signalpost.ingest.routes import TrackingApi, TrackingParts, TrackingSettings
-from signalpost.listener import Listener, bind
+from signalpost.listener import PublicListener, bind
 from signalpost.mapping.destinations import build_destination
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.model.ids import SourceId, WriteKey
 from signalpost.model.ledger import Ledger
+from signalpost.open_connections import ConnectionLimits, OpenConnections
 from signalpost.queue.sqlite import SqliteQueue, read_clock
 from signalpost.telemetry import Telemetry
 
@@ -128,7 +128,7 @@ async def running_gateway(
     parts = TrackingParts(catalog, Intake(queue, history, telemetry), history, telemetry, lambda: None, settings)
     api = TrackingApi(parts)
     connections = OpenConnections(connection_limits or ConnectionLimits(), api.is_trusted_proxy, api.count_broken)
-    listener = Listener(api, bind("127.0.0.1", 0, "server.port"), connections)
+    listener = PublicListener(api.answer, bind("127.0.0.1", 0, "server.port"), connections)
     await listener.start()
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:

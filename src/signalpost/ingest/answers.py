@@ -5,18 +5,14 @@ is ours, is 429 or 503 with Retry-After in whole seconds. Source: tracking API, 
 """
 
 import base64
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from signalpost.http_messages import Answer, Header
 from signalpost.ingest.decode import FaultCode, RequestFault
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-SendWhole = Callable[[bytes, bytes], bool]
-Header = tuple[bytes, bytes]
 
 STATUS: Final[Mapping[FaultCode, int]] = {
     "missing_write_key": 401,
@@ -55,39 +51,9 @@ GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAP///wAAACH5BAEAAAAALAAAAAABAAEAA
 """One transparent pixel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A status, a body, and every header but Content-Length and X-Request-Id."""
-
-    status: int
-    body: bytes
-    headers: tuple[Header, ...]
-
-    def with_headers(self, *more: Header) -> "Answer":
-        """The same answer with more headers; one that is there already is replaced."""
-        names = {name for name, _ in more}
-        return Answer(self.status, self.body, (*(each for each in self.headers if each[0] not in names), *more))
-
-    async def send(self, send: Send, request_id: str, send_whole: SendWhole | None = None) -> None:
-        """Hand it to the server. send_whole: its short way, for success only: a refusal may end the connection."""
-        if send_whole is not None and self.status == 200:
-            own_lines = b"x-request-id: %s\r\ncontent-length: %d\r\n" % (request_id.encode(), len(self.body))
-            if send_whole(_encode_headers(self.headers) + own_lines, self.body):
-                return
-        own = [(b"x-request-id", request_id.encode()), (b"content-length", b"%d" % len(self.body))]
-        own = own if self.status != 204 else own[:1]
-        await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, *own]})
-        await send({"type": "http.response.body", "body": self.body})
-
-
-@lru_cache(maxsize=256)
-def _encode_headers(headers: tuple[Header, ...]) -> bytes:
-    return b"".join(b"%s: %s\r\n" % header for header in headers)
-
-
-def build_answer(status: int, body: object, *headers: Header) -> Answer:
+def build_answer(status: int, body: object, *headers: Header, is_last: bool = False) -> Answer:
     """JSON that nobody may keep."""
-    return Answer(status, msgspec.json.encode(body), (_JSON, _NO_STORE, *CORS, *headers))
+    return Answer(status, msgspec.json.encode(body), (_JSON, _NO_STORE, *CORS, *headers), is_last)
 
 
 @lru_cache(maxsize=1_024)
@@ -106,7 +72,7 @@ def build_refusal(fault: RequestFault, wait_seconds: int = 0) -> Answer:
     status = STATUS.get(fault.code, 400)
     message = fault.message
     body = {"success": False, "code": fault.code, "message": message, "error": message}
-    return build_answer(status, body, *_find_headers(status, wait_seconds))
+    return build_answer(status, body, *_find_headers(status, wait_seconds), is_last=status == 413)
 
 
 def build_call_refusal(code: str, message: str) -> Answer:
@@ -117,8 +83,6 @@ def build_call_refusal(code: str, message: str) -> Answer:
 def _find_headers(status: int, wait_seconds: int) -> Sequence[Header]:
     wait = b"%d" % wait_seconds
     match status:
-        case 413:
-            return ((b"connection", b"close"),)
         case 415:
             return ((b"accept-encoding", b"gzip"),)
         case 429:

@@ -2,10 +2,9 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 
-from signalpost.bounded_http import BROKEN_KEY
-from signalpost.ingest.decode import RequestFault
+from signalpost.ingest.decode import FaultCode, RequestFault
 from signalpost.ingest.requests import TrackingRequest
 
 _MOST_BYTES_THROWN_AWAY: Final = 16 << 20
@@ -45,13 +44,12 @@ async def read_body(request: TrackingRequest, limit: int, memory: BodyMemory) ->
         return too_large
     parts: list[bytes] = []
     while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            broken = request.scope.get("state", {}).get(BROKEN_KEY)
-            return RequestFault(broken.code, broken.message) if broken else _INCOMPLETE
-        part: bytes = message.get("body", b"")
+        part = await request.read_part()
+        if part is None:
+            broken = request.find_break()
+            return RequestFault(cast("FaultCode", broken.code), broken.message) if broken else _INCOMPLETE
         request.bytes_received += len(part)
-        is_last = not message.get("more_body")
+        is_last = request.is_whole
         if request.bytes_received > limit or not memory.take(request, len(part)):
             if not is_last:
                 await _throw_away(request)
@@ -70,7 +68,7 @@ async def _throw_away(request: TrackingRequest) -> None:
     with suppress(TimeoutError):
         while thrown_away < _MOST_BYTES_THROWN_AWAY:
             async with asyncio.timeout(_LONGEST_SILENCE_SECONDS):
-                message = await request.receive()
-            thrown_away += len(message.get("body", b""))
-            if not message.get("more_body"):
+                part = await request.read_part()
+            if part is None or request.is_whole:
                 return
+            thrown_away += len(part)

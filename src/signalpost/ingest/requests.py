@@ -1,32 +1,27 @@
-"""One request to the tracking port as the routes see it: a thin view of what the server hands over.
+"""One request to the tracking port as the routes see it: what HTTP says of it, and what they find out."""
 
-Headers come once, in lower case, repeats joined by a comma; the body is read in `bodies.py`.
-"""
-
-from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
 from signalpost.history.entries import RequestFacts
+from signalpost.http_messages import BrokenRequest, HttpRequest
 from signalpost.ingest.addresses import cut_to_network
 from signalpost.ingest.message_ids import new_message_id
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _LONGEST_SHOWN: Final = 200
 """Characters of a header that the debugger keeps."""
 
 
 class TrackingRequest:
-    """A request whose head has arrived. Text is decoded as Latin-1, as HTTP means it.
+    """A request whose head has arrived. Text is decoded as Latin-1, as HTTP means it. The body is read in `bodies.py`.
 
     client_ip: of the client itself, also behind a trusted proxy; "" when unknown.
     shown_path: the path as the tables write it, "" when there is no such path: the real one could hold anything.
     """
 
     __slots__ = (
+        "_http",
         "_query",
         "bytes_decompressed",
         "bytes_held",
@@ -38,31 +33,36 @@ class TrackingRequest:
         "is_pixel",
         "method",
         "path",
-        "receive",
+        "read_part",
         "received_at",
-        "scope",
         "shown_path",
     )
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self.scope = scope
-        self.receive = receive
+    def __init__(self, http: HttpRequest) -> None:
+        self._http = http
+        self.read_part = http.read_part
         self.received_at = datetime.now(UTC)
-        self.id = new_message_id()
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
+        self.id = http.id = new_message_id()
+        self.method = http.method
+        self.path = http.path
+        self.headers = http.headers
         self.shown_path = ""
         self.is_pixel = False
-        self.client_ip = ""
+        self.client_ip = http.address
         self.from_trusted_proxy = False
         self.bytes_received = 0
         self.bytes_decompressed = 0
         self.bytes_held = 0
         self._query: dict[str, str] | None = None
-        self.headers: dict[bytes, bytes] = {}
-        headers = self.headers
-        for name, value in scope["headers"]:
-            headers[name] = b"%s, %s" % (headers[name], value) if name in headers else value
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the body has come."""
+        return self._http.is_whole
+
+    def find_break(self) -> BrokenRequest | None:
+        """Why the rest of the body will never come, when that is the request's own fault."""
+        return self._http.broken
 
     def find_header(self, name: bytes) -> str | None:
         """The text of a header, named in lower case."""
@@ -73,7 +73,7 @@ class TrackingRequest:
     def query(self) -> dict[str, str]:
         """The query's parameters; of a repeated one the last."""
         if self._query is None:
-            text = self.scope["query_string"].decode("latin-1")
+            text = self._http.query_string.decode("latin-1")
             self._query = dict(parse_qsl(text, keep_blank_values=True)) if text else {}
         return self._query
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from signalpost.catalog import Source
-from signalpost.ingest.answers import Answer, build_answer
+from signalpost.http_messages import Answer
+from signalpost.ingest.answers import build_answer
 from signalpost.ingest.requests import TrackingRequest
 
 _FIVE_MINUTES: Final = (b"cache-control", b"max-age=300")
@@ -46,7 +47,7 @@ class SdkSettings:
     def _find_address(self, request: TrackingRequest) -> str:
         if self._public_url:
             return self._public_url
-        scheme = request.scope["scheme"]
+        scheme = "http"
         if request.from_trusted_proxy:
             forwarded = request.find_header(b"x-forwarded-proto")
             scheme = forwarded if forwarded in {"http", "https"} else scheme
