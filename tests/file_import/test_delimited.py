@@ -2,6 +2,7 @@
 
 import csv
 import io
+import tracemalloc
 
 import pytest
 
@@ -67,15 +68,21 @@ def test_files_that_are_no_table(tmp_path, content, message):
         open_file(tmp_path / "sales.csv", content)
 
 
-def test_a_line_without_end(tmp_path):
-    """A line of 200 MB is told by its number, and never held in memory as a whole."""
-    file = tmp_path / "sales.csv"
+@pytest.mark.parametrize("begins", [b"email,total\n", b'{"email":"a@b.co"}\n{"email":"', b'{"match_keys":{}}\n{"x":"'])
+def test_a_line_without_end(tmp_path, begins):
+    """A line of 200 MB is told by its number, and never held in memory as a whole, whatever the format."""
+    file = tmp_path / "sales"
     with file.open("wb") as stream:
-        stream.write(b"email,total\n")
+        stream.write(begins)
         for _ in range(200):
             stream.write(b"x" * (1 << 20))
-    with pytest.raises(ImportFailed, match="line 2 is longer than 1 MiB"):
-        look_at(file)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImportFailed, match="line 2 is longer than 1 MiB"):
+            look_at(file)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_rows_that_are_refused_cost_only_themselves(tmp_path):

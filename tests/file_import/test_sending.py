@@ -7,7 +7,7 @@ import pytest
 from signalpost.file_import.progress import Position, Progress, begin_origin
 from signalpost.file_import.rejects import RejectsFile
 from signalpost.file_import.sending import BATCH_ROWS, BATCHES_UNDER_WAY, send_rows
-from signalpost.file_import.tables import Refusal
+from signalpost.file_import.tables import ImportFailed, Refusal
 from signalpost.tracking_client import BatchAnswer, BatchTooLarge, RejectedInBatch, SendFailed
 
 KEY = "wk_test_0123456789abcdef"
@@ -118,6 +118,19 @@ async def test_what_was_under_way_is_sent_again(tmp_path):
     await send(tmp_path, rows, gateway)
     assert len(gateway.bodies) == BATCHES_UNDER_WAY
     assert breaking.bodies == gateway.bodies[1:]
+
+
+async def test_a_stream_that_breaks_off_in_the_middle(tmp_path):
+    """Standard input is read as it is sent: what went out before the broken place is noted, and not sent again."""
+
+    def read():
+        yield from [("x",)] * (BATCH_ROWS + 10)
+        raise ImportFailed("broken")
+
+    with pytest.raises(ImportFailed, match="broken"):
+        await send(tmp_path, read(), Gateway())
+    with open_progress(tmp_path) as progress:
+        assert progress.position == Position(rows=BATCH_ROWS, accepted=BATCH_ROWS)
 
 
 async def test_a_row_that_makes_too_large_a_call(tmp_path):

@@ -80,6 +80,14 @@ def test_parquet_that_is_half_written(tmp_path, parquet):
         open_file(tmp_path / "holes.parquet", whole[:100] + b"PAR1")
 
 
+def test_parquet_that_is_damaged_inside(tmp_path, parquet):
+    """All of it is read before anything is sent, so that no half of it is imported."""
+    damaged = bytearray(parquet.read_bytes())
+    damaged[1000:3000] = b"\xff" * 2000
+    with pytest.raises(ImportFailed, match=r"can't be read as Parquet: .*; export it again"):
+        open_file(tmp_path / "damaged.parquet", bytes(damaged))
+
+
 def test_an_empty_parquet(tmp_path):
     """It has columns and nothing to import."""
     file = tmp_path / "none.parquet"

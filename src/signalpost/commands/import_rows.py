@@ -79,10 +79,10 @@ async def _send(
                     show(position.rows, "Importing")
                     for number, _, refusal in refused_rows:
                         refused.setdefault(refusal.code, Occurrence(refusal.sentence)).add(number)
-        except SendFailed as error:
+        except (SendFailed, ImportFailed) as error:
             if not progress.position.rows:
                 raise
-            raise SendFailed(f"{error}; {progress.position.rows:,} rows are done: {_GO_ON}") from None
+            raise ImportFailed(f"{error}; {progress.position.rows:,} rows are done: {_GO_ON}") from None
     return refused
 
 

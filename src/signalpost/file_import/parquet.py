@@ -15,7 +15,7 @@ _SMALLEST = 12
 
 
 class ParquetTable:
-    """A Parquet file. Its footer is checked first: without it the file is half written."""
+    """A Parquet file, checked from beginning to end: without its footer it is half written."""
 
     is_semicolon_separated = False
 
@@ -34,16 +34,22 @@ class ParquetTable:
                     "export or copy it again"
                 )
         self.digest = digest.hexdigest()
-        frame = _open(self._path)
-        self.columns = tuple(frame.collect_schema().names())
-        self.row_count: int | None = _count(frame, self._path)
+        self.columns = tuple(_open(self._path).collect_schema().names())
+        self.row_count: int | None = sum(batch.height for batch in self._read_batches())
         if not self.columns or not self.row_count:
             raise ImportFailed(f"{self.name} has no rows; there is nothing to import")
 
     def rows(self) -> Iterator[Values | Refusal]:
         """Typed values: dates as datetime, numbers as numbers, lists as lists."""
-        for batch in _open(self._path).collect_batches(chunk_size=_ROWS_AT_ONCE, maintain_order=True):
+        for batch in self._read_batches():
             yield from batch.iter_rows()
+
+    def _read_batches(self) -> Iterator[Any]:
+        polars = _import_polars()
+        try:
+            yield from _open(self._path).collect_batches(chunk_size=_ROWS_AT_ONCE, maintain_order=True)
+        except polars.exceptions.PolarsError as error:
+            raise _describe(self._path, error) from None
 
 
 def _open(path: Path) -> Any:
@@ -54,14 +60,6 @@ def _open(path: Path) -> Any:
     except (polars.exceptions.PolarsError, OSError) as error:
         raise _describe(path, error) from None
     return frame
-
-
-def _count(frame: Any, path: Path) -> int:
-    polars = _import_polars()
-    try:
-        return int(frame.select(polars.len()).collect().item())
-    except polars.exceptions.PolarsError as error:
-        raise _describe(path, error) from None
 
 
 def _import_polars() -> ModuleType:

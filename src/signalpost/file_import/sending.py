@@ -17,7 +17,7 @@ import msgspec
 from signalpost.file_import.calls import Call
 from signalpost.file_import.progress import Position, Progress
 from signalpost.file_import.rejects import RejectsFile
-from signalpost.file_import.tables import FIRST_ROW, Refusal, Values
+from signalpost.file_import.tables import FIRST_ROW, ImportFailed, Refusal, Values
 from signalpost.tracking_client import BatchTooLarge, TrackingClient
 
 PATH = "/v1/import"
@@ -73,6 +73,10 @@ async def send_rows(
         while under_way:
             yield await _settle(*under_way[0], progress, rejects)
             under_way.popleft()
+    except ImportFailed:  # the rest can't be read; what the gateway has taken is noted all the same
+        for batch, posting in under_way:
+            await _settle(batch, posting, progress, rejects)
+        raise
     finally:
         postings = [posting for _, posting in under_way]
         for posting in postings:
