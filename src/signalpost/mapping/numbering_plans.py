@@ -36,8 +36,11 @@ def find_national(digits: str, country: str) -> str | None:
     "02079460958" in "gb" becomes "442079460958", and so does "442079460958".
     """
     plan = _find_plan_of_country(country)
-    if plan is None or plan.abroad.match(digits):
+    if plan is None:
         return None
+    abroad = plan.abroad.match(digits)
+    if abroad is not None:
+        return find_international(digits[2:]) if abroad.group() == "00" else None
     names_its_code = digits.startswith(plan.code)
     if names_its_code and not (plan.is_viable.fullmatch(digits) and len(digits) in plan.lengths):
         national = digits[len(plan.code) :]
@@ -67,7 +70,7 @@ class _Plan(NamedTuple):
     is_viable: what the library takes for a number of this country at first sight.
     is_valid: numbers that it is sure to call valid; some that it calls so are missing where countries share a code.
     prefix: what it may cut off or change at the start. prefix_after_code: the same behind the country code.
-    changes_prefix: whether a group of the prefix means that something else stands in for it.
+    stand_in: what stands in for a prefix of which the last group is there, in the words of `re.sub`; else "".
     abroad: what is dialled before a country code.
     """
 
@@ -79,15 +82,16 @@ class _Plan(NamedTuple):
     is_valid: re.Pattern[str]
     prefix: re.Pattern[str]
     prefix_after_code: re.Pattern[str]
-    changes_prefix: bool
+    stand_in: str
     abroad: re.Pattern[str]
 
     def cut_prefix(self, national: str) -> str | None:
         """The E.164 digits of a valid number behind the prefix for calls inside the country."""
         found = self.prefix.match(national)
-        if found is None or (self.changes_prefix and found.lastindex is not None):
+        if found is None:
             return None
-        kept = national[found.end() :]
+        is_changed = self.stand_in and found[self.prefix.groups] is not None
+        kept = self.prefix.sub(self.stand_in, national, count=1) if is_changed else national[found.end() :]
         return self.code + kept if self.is_valid.fullmatch(kept) else None
 
 
@@ -127,7 +131,7 @@ def _build_plan(code: str, region: str) -> _Plan:
         is_valid=re.compile(f"(?={_describe(numbers)}\\Z){_any_of(_list_valid(region, sharing))}"),
         prefix=re.compile(_any_of(prefixes[:1])),
         prefix_after_code=re.compile(_any_of(prefixes)),
-        changes_prefix=bool(own.national_prefix_transform_rule),
+        stand_in=own.national_prefix_transform_rule or "",
         abroad=re.compile(_any_of([own.international_prefix])),
     )
 
@@ -146,13 +150,17 @@ def _lengths(metadata: "PhoneMetadata") -> frozenset[int]:
 
 
 def _list_valid(region: str, sharing: dict[str, "PhoneMetadata"]) -> Iterator[str]:
-    """Of countries that share a code, the library asks the first that claims a number by how it begins or its kind."""
+    """What is valid in a country, and in the first of those that share its code.
+
+    The library asks the first country that claims a number, by how it begins or, where that says nothing, by its kind.
+    """
     first = next(iter(sharing))
-    if sharing[first].leading_digits is None or len(sharing) == 1:
-        yield _valid_in(sharing[first])
-    if region != first and sharing[region].leading_digits is None:
-        claimed = _any_of(metadata.leading_digits for metadata in sharing.values())
-        yield f"(?!{claimed}){_valid_in(sharing[region])}"
+    claimed: list[str] = []
+    for other, metadata in sharing.items():
+        begins = metadata.leading_digits or ""
+        if other in {first, region}:
+            yield f"(?!{_any_of(claimed)})(?={begins}){_valid_in(metadata)}"
+        claimed.append(begins)
 
 
 def _valid_in(metadata: "PhoneMetadata") -> str:
