@@ -24,13 +24,14 @@ from signalpost.mapping.normalize import (
     normalize_name,
     remove_junk,
 )
-from signalpost.mapping.phone_numbers import _find_with_library, find_bare_number, find_full_number
+from signalpost.mapping.phone_numbers import find_bare_number, find_full_number
 from signalpost.mapping.places import normalize_country, normalize_postal_code, normalize_state
 from signalpost.mapping.user_data import MatchOptions, _is_public, build_offline_user_data, build_user_data
 from signalpost.model.ids import DatasetId, MessageId
 from signalpost.model.results import WarningCode
 from signalpost.model.segment_event import SegmentEvent
 from signalpost.model.server_event import ServerEvent
+from tests.mapping.phone_library import ask_library
 from tests.mapping.test_match_keys import VECTORS
 
 CAPI, OFFLINE = "facebook-conversions-api", "facebook-offline-conversions"
@@ -246,7 +247,7 @@ def test_phone_numbers_the_long_way(vector: dict[str, Any]) -> None:
     options = vector["options"]
     countries = [normalize_country(options.get(name, "")) for name in ("country", "default_phone_country")]
     code = next(filter(None, countries), None)
-    digits = _find_with_library(vector["input"], code) or find_bare_number(vector["input"])
+    digits = ask_library(vector["input"], code) or find_bare_number(vector["input"])
     if not is_unsupported_hash(vector["input"]) and len(vector["input"]) < 64:
         assert (None if digits is None else hash_value(digits)) == vector["sha256"]
 
@@ -285,7 +286,7 @@ def test_full_numbers(text: str, country: str | None, digits: str | None) -> Non
 @pytest.mark.parametrize(("text", "digits"), [("6011234567", "16011234567"), ("4011234567", "14011234567")])
 def test_what_is_only_possible_belongs_to_the_country(text: str, digits: str) -> None:
     """Digits that are no valid number anywhere are read as the country's own, if they are possible there."""
-    assert _find_with_library(text, "us") == digits
+    assert ask_library(text, "us") == digits
 
 
 @pytest.mark.parametrize(

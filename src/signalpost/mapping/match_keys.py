@@ -26,7 +26,7 @@ from signalpost.mapping.normalize import (
     normalize_name,
     read_text,
 )
-from signalpost.mapping.phone_numbers import find_bare_number, find_full_number, recognize_number
+from signalpost.mapping.phone_numbers import find_bare_number, find_unrecognized_number, recognize_number
 from signalpost.mapping.places import (
     is_plain_zip,
     normalize_city,
@@ -109,11 +109,16 @@ def _hash_phone(text: str, surroundings: Surroundings) -> str | None:
     number = recognize_number(text, surroundings.phone_country)
     if number is not None:
         return hash_value(number)
-    return hash_text(text, _normalize_phone, surroundings)
+    return hash_text(text, _normalize_unrecognized_phone, surroundings)
 
 
 def _normalize_phone(text: str, surroundings: Surroundings) -> str | None:
-    full_number = find_full_number(text, surroundings.phone_country)
+    number = recognize_number(text, surroundings.phone_country)
+    return number or _normalize_unrecognized_phone(text, surroundings)
+
+
+def _normalize_unrecognized_phone(text: str, surroundings: Surroundings) -> str | None:
+    full_number = find_unrecognized_number(text, surroundings.phone_country)
     if full_number is not None:
         return full_number
     bare_number = find_bare_number(text)

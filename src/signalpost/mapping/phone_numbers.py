@@ -17,6 +17,7 @@ _PUNCTUATION = str.maketrans("", "", " -().")
 _SCHEME = re.compile(r"\Atel:", re.IGNORECASE)
 _EXTENSION = re.compile(r"(?:;ext=|extension|ext|x|#|,)[\s.:]*[0-9]{0,7}\s*\Z", re.IGNORECASE)
 _DIGIT_OR_PLUS = re.compile("[0-9+]")
+_ASCII_LETTER = re.compile("[a-zA-Z]")
 _NOT_DIGIT = re.compile("[^0-9]+")
 
 
@@ -34,11 +35,16 @@ def find_full_number(text: str, country: str | None) -> str | None:
     None when no country code can be known, and for letters (vanity numbers too), one digit repeated, and what is no
     possible number. An extension is cut off.
     """
-    found = recognize_number(text, country)
-    if found is not None:
-        return found
+    return recognize_number(text, country) or find_unrecognized_number(text, country)
+
+
+def find_unrecognized_number(text: str, country: str | None) -> str | None:
+    """Return what `find_full_number` does, for a text of which `recognize_number` could make nothing."""
     written = _write_plainly(text)
-    return (written and recognize_number(written, country)) or _find_with_library(text, country)
+    if written is None:
+        return None
+    was_tried = written == text.translate(_PUNCTUATION)
+    return (None if was_tried else recognize_number(written, country)) or _find_with_library(written, country)
 
 
 def find_bare_number(text: str) -> str | None:
@@ -62,7 +68,9 @@ def recognize_number(text: str, country: str | None) -> str | None:
         return None
     if digits is not written:
         return find_international(digits)
-    return find_national(digits, country) if country else None
+    if country:
+        return find_national(digits, country)
+    return find_international(digits[2:]) if digits.startswith("00") else None
 
 
 def _write_plainly(text: str) -> str | None:
@@ -71,16 +79,19 @@ def _write_plainly(text: str) -> str | None:
         return None
     written = _EXTENSION.sub("", _SCHEME.sub("", write_digits_in_ascii(text)))
     digits = _NOT_DIGIT.sub("", written)
-    if any(character.isalpha() for character in written) or len(set(digits)) < 2:
+    if _has_letter(written) or len(set(digits)) < 2:
         return None
     first = _DIGIT_OR_PLUS.search(written)
     return "+" + digits if first is not None and first[0] == "+" else digits
 
 
-def _find_with_library(text: str, country: str | None) -> str | None:
-    written = _write_plainly(text)
-    if written is None:
-        return None
+def _has_letter(text: str) -> bool:
+    if text.isascii():
+        return _ASCII_LETTER.search(text) is not None
+    return any(character.isalpha() for character in text)
+
+
+def _find_with_library(written: str, country: str | None) -> str | None:
     if written[0] == "+":
         number = _ask_international(written[1:])
         return number.digits if number.is_possible else None
@@ -137,7 +148,7 @@ def _ask(number: str, country: str | None) -> _Number:
     except phonenumbers.NumberParseException:
         return _NO_NUMBER
     return _Number(
-        phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).removeprefix("+"),
+        f"{parsed.country_code}{phonenumbers.national_significant_number(parsed)}",
         phonenumbers.is_possible_number_with_reason(parsed) == phonenumbers.ValidationResult.IS_POSSIBLE,
         phonenumbers.is_valid_number(parsed),
     )
