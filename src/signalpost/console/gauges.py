@@ -22,14 +22,17 @@ class Gauges:
     def __init__(
         self,
         backlogs: Mapping[DestinationId, Backlog],
-        imbalance: int,
+        imbalance: int | None,
         destinations: Sequence[DestinationState],
         clock_skew: timedelta | None,
         build: BuildInfo,
         queue_file: Path,
         token_seconds: Mapping[str, float],
     ) -> None:
-        """token_seconds: destination -> how long its connected token will work, where that ends."""
+        """imbalance: None when it can't be counted now.
+
+        token_seconds: destination -> how long its connected token will work, where that ends.
+        """
         self._backlogs = backlogs
         self._imbalance = imbalance
         self._destinations = destinations
@@ -61,7 +64,7 @@ class Gauges:
         yield _build("meta_usage_ratio", *(((name,), usage) for name, usage in usages if usage is not None))
         skew = self._clock_skew
         yield _build("clock_skew_seconds", *([((), skew.total_seconds())] if skew is not None else []))
-        yield _build("ledger_imbalance", ((), self._imbalance))
+        yield _build("ledger_imbalance", *([((), self._imbalance)] if self._imbalance is not None else []))
         disk = os.statvfs(self._queue_file.parent)
         yield _build("disk_free_bytes", ((), disk.f_bavail * disk.f_frsize))
         yield _build("database_bytes", ((), _find_size(self._queue_file)))

@@ -7,6 +7,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from signalpost.console.access import viewer_or_loopback
 from signalpost.console.gauges import Gauges
 from signalpost.console.parts import ConsoleParts, Parts
+from signalpost.model.errors import QueueUnavailable
+from signalpost.queue.interface import Queue
 
 router = APIRouter(tags=["metrics"], dependencies=[Depends(viewer_or_loopback)])
 
@@ -17,7 +19,7 @@ async def read_metrics(parts: Parts) -> Response:
     queue = parts.queue
     gauges = Gauges(
         await queue.read_backlogs(),
-        await queue.read_imbalance(),
+        await _count_imbalance(queue),
         parts.list_states(),
         parts.find_clock_skew(),
         parts.build,
@@ -26,6 +28,14 @@ async def read_metrics(parts: Parts) -> Response:
     )
     text = generate_latest(parts.telemetry.registry) + generate_latest(gauges)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+async def _count_imbalance(queue: Queue) -> int | None:
+    """None when so much waits that counting it takes too long: the other metrics are needed all the more."""
+    try:
+        return await queue.read_imbalance()
+    except QueueUnavailable:
+        return None
 
 
 def _read_token_seconds(parts: ConsoleParts) -> dict[str, float]:

@@ -5,18 +5,14 @@ A read that lasts keeps the write-ahead log from being reused, so that it would 
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import apsw
 
 from signalpost.model.errors import QueueUnavailable
 from signalpost.queue.database import open_for_reading
-
-_STEPS_BETWEEN_LOOKS: Final = 100_000
-"""Instructions of SQLite's machine, a few milliseconds of them."""
 
 T = TypeVar("T")
 
@@ -26,10 +22,8 @@ class BoundedReader:
 
     def __init__(self, path: Path, *, longest_seconds: float) -> None:
         self._connection = open_for_reading(path)
-        self._connection.set_progress_handler(self._is_too_long, _STEPS_BETWEEN_LOOKS)
         self._longest_seconds = longest_seconds
         self._one_at_a_time = threading.Lock()
-        self._ends_at = 0.0
         self._is_closed = False
 
     async def read(self, query: Callable[[apsw.Connection], T]) -> T:
@@ -44,18 +38,19 @@ class BoundedReader:
         with self._one_at_a_time:
             if self._is_closed:
                 raise QueueUnavailable("The queue is closed.")
-            self._ends_at = time.monotonic() + self._longest_seconds
+            # SQLite's progress handler is not asked while it counts a whole table; an interrupt is heeded at each page.
+            alarm = threading.Timer(self._longest_seconds, self._connection.interrupt)
+            alarm.start()
             try:
                 return query(self._connection)
             except apsw.InterruptError:
                 raise QueueUnavailable(
                     f"This look into the queue took more than {self._longest_seconds:g} seconds; narrow it down."
                 ) from None
+            finally:
+                alarm.cancel()
 
     def _close(self) -> None:
         with self._one_at_a_time:
             self._is_closed = True
             self._connection.close()
-
-    def _is_too_long(self) -> bool:
-        return time.monotonic() > self._ends_at
