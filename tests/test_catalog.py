@@ -66,8 +66,9 @@ def test_a_write_key_is_not_shown():
 def test_find_target():
     """A target has the destination's token and the version in force; fields beside `data` come from its settings."""
     assert build_catalog().find_target(PIXEL, DATASET) == Target(DATASET, SecretStr("EAAtoken"), "v26.0")
-    target = build_catalog(api_version="v25.0", test_event_code="TEST1").find_target(PIXEL, DATASET)
+    target = build_catalog(api_version="v25.0", test_event_code="TEST1", app_secret="s").find_target(PIXEL, DATASET)
     assert target is not None
+    assert target.app_secret == SecretStr("s")
     assert (target.api_version, target.test_event_code, target.upload_tag) == ("v25.0", "TEST1", None)
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from signalpost.catalog import Catalog, Source
 from signalpost.mapping.destinations import build_destination
 from signalpost.model.ids import DatasetId, DestinationId, SourceId, WriteKey
 from signalpost.store import audit
 from signalpost.store.audit import Actor
+from signalpost.store.connected_tokens import ConnectedToken
 from signalpost.store.database import SettingsStore
 from signalpost.vault import Vault
 from signalpost.workspace import ChangeRefused, Workspace
@@ -204,6 +206,20 @@ async def test_a_destination_with_waiting_events_stays(desk: Desk) -> None:
     await desk.workspace.remove_destination("main", ANN)
     with pytest.raises(ChangeRefused, match="no destination"):
         desk.workspace.find_destination("main")
+
+
+@pytest.mark.parametrize(("own", "used"), [(None, "of-the-app"), ("of-another-app", "of-another-app")])
+async def test_a_connected_token_is_sent_with_a_proof(desk: Desk, own: str | None, used: str) -> None:
+    """It belongs to the app of [meta], whose secret is used unless the destination names one; other tokens may not."""
+    desk.workspace.apply_file([], [], "v26.0", SecretStr("of-the-app"))
+    await desk.workspace.add_destination("pasted", SLUG, {"pixel_id": "12345", "access_token": TOKEN}, ANN)
+    await desk.workspace.add_destination("main", SLUG, {"pixel_id": "12345", "app_secret": own}, ANN)
+    token = ConnectedToken(SecretStr(TOKEN), "ann", datetime.now(UTC), None)
+    await desk.workspace.connect_token("main", token, ANN)
+    connected, pasted = (desk.catalog.find_target(DestinationId(name), DatasetId("1")) for name in ("main", "pasted"))
+    assert connected is not None
+    assert pasted is not None
+    assert (connected.app_secret, pasted.app_secret) == (SecretStr(used), None)
 
 
 async def test_what_is_stored_is_in_force_after_a_restart(desk: Desk) -> None:

@@ -9,7 +9,10 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
+
+from pydantic import SecretStr
 
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.model.delivery import Target
@@ -43,14 +46,30 @@ class Source:
 class Catalog:
     """Finds sources by write key, and targets by destination, in what is in force now."""
 
-    def __init__(self, sources: Iterable[Source], destinations: Iterable[Destination], api_version: str) -> None:
+    def __init__(
+        self,
+        sources: Iterable[Source],
+        destinations: Iterable[Destination],
+        api_version: str,
+        app_secrets: Mapping[DestinationId, SecretStr] = MappingProxyType({}),
+    ) -> None:
         self._changed = asyncio.Event()
-        self.replace(sources, destinations, api_version)
+        self.replace(sources, destinations, api_version, app_secrets)
 
-    def replace(self, sources: Iterable[Source], destinations: Iterable[Destination], api_version: str) -> None:
-        """Put other settings in force, at once and as a whole; whoever waits for a change is told."""
+    def replace(
+        self,
+        sources: Iterable[Source],
+        destinations: Iterable[Destination],
+        api_version: str,
+        app_secrets: Mapping[DestinationId, SecretStr] = MappingProxyType({}),
+    ) -> None:
+        """Put other settings in force, at once and as a whole; whoever waits for a change is told.
+
+        app_secrets: of the apps that gave the tokens of these destinations, unless their settings name one.
+        """
         self.sources = tuple(sources)
         self._api_version = api_version
+        self._app_secrets = app_secrets
         self._by_key_digest: Mapping[bytes, Source] = {
             _digest(key): source for source in self.sources if source.is_enabled for key in source.write_keys
         }
@@ -83,6 +102,7 @@ class Catalog:
             dataset_id=dataset_id,
             access_token=access_token,
             api_version=settings.api_version or self._api_version,
+            app_secret=settings.app_secret or self._app_secrets.get(destination_id),
             test_event_code=settings.request_fields.get("test_event_code"),
             upload_tag=settings.request_fields.get("upload_tag"),
         )

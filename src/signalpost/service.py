@@ -114,7 +114,8 @@ class Service:
     def reload(self, config: Config, folder: Path) -> None:
         """Put the sources and destinations of a changed file in force; paused destinations are tried again."""
         destinations = build_destinations(config, folder)
-        self.workspace.apply_file(build_sources(config, destinations), destinations, config.meta.api_version)
+        sources, meta = build_sources(config, destinations), config.meta
+        self.workspace.apply_file(sources, destinations, meta.api_version, meta.app_secret)
 
     def _start_workers(self) -> None:
         self.workers.start(destination.id for destination in self.catalog.destinations)
@@ -166,7 +167,7 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
         workers = Workers(delivery, _build_worker_settings(config))
         _warm_up()
         service = Service(catalog, queue, history, workers, store)
-        service.workspace.apply_file(sources, destinations, config.meta.api_version)
+        service.workspace.apply_file(sources, destinations, config.meta.api_version, config.meta.app_secret)
         stack.push_async_callback(workers.stop)
         pruning = asyncio.create_task(_prune_hourly(queue, telemetry))
         stack.callback(pruning.cancel)

@@ -111,14 +111,25 @@ class Workspace:
         self._file_sources: Mapping[str, Source] = {}
         self._file_destinations: Mapping[str, Destination] = {}
         self._api_version = ""
+        self._app_secret: SecretStr | None = None
         self._sources: dict[str, SourceEntry] = {}
         self._destinations: dict[str, DestinationEntry] = {}
 
-    def apply_file(self, sources: Iterable[Source], destinations: Iterable[Destination], api_version: str) -> None:
-        """Put what the configuration file declares in force, with what was made here. Raises ConfigError."""
+    def apply_file(
+        self,
+        sources: Iterable[Source],
+        destinations: Iterable[Destination],
+        api_version: str,
+        app_secret: SecretStr | None = None,
+    ) -> None:
+        """Put what the configuration file declares in force, with what was made here. Raises ConfigError.
+
+        app_secret: of the Meta app that connected tokens belong to.
+        """
         self._file_sources = {source.name: source for source in sources}
         self._file_destinations = {destination.name: destination for destination in destinations}
         self._api_version = api_version
+        self._app_secret = app_secret
         self._put_in_force()
 
     @property
@@ -421,7 +432,9 @@ class Workspace:
             )
             for name, destination in destinations.items()
         }
-        self._catalog.replace(sources.values(), destinations.values(), self._api_version)
+        secret = self._app_secret
+        app_secrets = dict.fromkeys(map(DestinationId, connected), secret) if secret is not None else {}
+        self._catalog.replace(sources.values(), destinations.values(), self._api_version, app_secrets)
         self._on_change()
 
 

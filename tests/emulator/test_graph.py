@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+import hashlib
+import hmac
 import json
 import re
 
@@ -94,6 +96,18 @@ async def test_tokens(client, make_event, *, token, status, code, subcode):
     assert (answered, body["error"]["code"], body["error"].get("error_subcode")) == (status, code, subcode)
     assert ("WWW-Authenticate" in headers) == (answered == 401 and token != "EMULATOR_EXPIRED")
     assert TRACE_ID.fullmatch(body["error"]["fbtrace_id"])
+
+
+@pytest.mark.parametrize("token", ["EMULATOR_TOKEN", "EMULATOR_NEEDS_PROOF"])
+async def test_a_proof_must_fit(client, make_event, token):
+    """A proof made with the app's secret is checked wherever it is given, and demanded where the app demands it."""
+    proof = hmac.new(b"EMULATOR_APP_SECRET", token.encode(), hashlib.sha256).hexdigest()
+    rules = []
+    for given in ({"appsecret_proof": proof}, {}, {"appsecret_proof": proof[::-1]}, {"appsecret_proof": 1}):
+        body = {"data": [make_event()], **given}
+        _, answer = await client.post(PATH, json=body, headers={"Authorization": f"Bearer {token}"})
+        rules.append(answer.get("error", {}).get("code"))
+    assert rules == [None, 100 if token == "EMULATOR_NEEDS_PROOF" else None, 104, 104]
 
 
 async def test_token_test(client):

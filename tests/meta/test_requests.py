@@ -1,12 +1,14 @@
 """The body of one request."""
 
+import hmac
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
-from signalpost.meta.requests import build_body
+from signalpost.meta.requests import build_body, build_probe_body
 from tests.builders import build_batch, build_queued_event, build_target
 
 payloads = st.dictionaries(st.text(), st.none() | st.integers() | st.text(), max_size=3).map(json.dumps)
@@ -40,6 +42,16 @@ def test_request_fields(fields, beside_data):
     batch = build_batch(2)
     body = json.loads(build_body(batch, build_target(**fields)))
     assert body == {"data": [json.loads(event.payload) for event in batch.events], **beside_data}
+
+
+@pytest.mark.parametrize("build", [lambda target: build_body(build_batch(), target), build_probe_body])
+def test_proof(build):
+    """With an app secret the token's HMAC-SHA256 stands beside data, also when nothing is sent; the secret does not."""
+    body = build(build_target("TOKEN", app_secret=SecretStr("SECRET")))
+    assert json.loads(body)["appsecret_proof"] == hmac.new(b"SECRET", b"TOKEN", "sha256").hexdigest()
+    assert b"SECRET" not in body
+    for nothing in (None, SecretStr("")):
+        assert "appsecret_proof" not in json.loads(build(build_target(app_secret=nothing)))
 
 
 def test_token_is_not_in_the_body():

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +24,7 @@ from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.meta.client import MetaClient
 from signalpost.model.check import Check
 from signalpost.model.errors import ConfigError, SignalpostError
+from signalpost.model.ids import DestinationId
 from signalpost.model.ledger import Ledger
 from signalpost.queue.room import RoomLimits
 from signalpost.store.connected_tokens import ConnectedToken, list_connected_tokens
@@ -66,7 +67,7 @@ async def examine(file: Path | None, now: datetime) -> Examination:
     destinations, tokens, trouble = _add_what_is_stored(config, destinations)
     found.checks += [trouble or check_configuration(sources, destinations)]
     found.checks += [check_secret_files(secret_files), *_check_machine(config, found)]
-    found.checks += await _ask_meta(config, destinations, now)
+    found.checks += await _ask_meta(config, destinations, tokens, now)
     found.checks += [check_token(name, token, now) for name, token in tokens.items()]
     return found
 
@@ -137,11 +138,15 @@ def _has_connected_tokens(connection: apsw.Connection) -> bool:
     return bool(connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'connected_tokens'").get)
 
 
-async def _ask_meta(config: Config, destinations: Sequence[Destination], now: datetime) -> list[Check]:
+async def _ask_meta(
+    config: Config, destinations: Sequence[Destination], connected: Iterable[str], now: datetime
+) -> list[Check]:
     default = config.meta.api_version
     versions = {destination.settings.api_version or default for destination in destinations} or {default}
     checks = [check_api_version(version, now.date()) for version in sorted(versions)]
-    catalog = Catalog((), destinations, default)
+    secret = config.meta.app_secret
+    app_secrets = dict.fromkeys(map(DestinationId, connected), secret) if secret is not None else {}
+    catalog = Catalog((), destinations, default, app_secrets)
     at_once = asyncio.Semaphore(_AT_ONCE)
     started_at = time.monotonic()
 

@@ -34,6 +34,7 @@ class DecodedRequest(msgspec.Struct, frozen=True):
     token_place: str = "none"  # noqa: S105 - the name of a place
     data: Any = None
     test_event_code: str | None = None
+    proof: object = None
     objection: str | None = None
 
 
@@ -67,6 +68,7 @@ def decode_request(head: RequestHead, body: bytes) -> DecodedRequest:
         token_place=place,
         data=parameters.get("data", query.get("data")),
         test_event_code=test_event_code if isinstance(test_event_code, str) else None,
+        proof=parameters.get("appsecret_proof", query.get("appsecret_proof")),
         objection=objection,
     )
 

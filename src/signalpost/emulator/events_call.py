@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from signalpost.emulator.access import check_dataset, check_token, check_version
+from signalpost.emulator.access import check_dataset, check_proof, check_token, check_version
 from signalpost.emulator.answers import GraphAnswer, build_refusal, build_success
 from signalpost.emulator.connection import find_transport
 from signalpost.emulator.decode import (
@@ -66,6 +66,7 @@ class EventsCall:
         objection = (
             check_version(self.version, now)
             or check_token(self.decoded.token, self.emulator.grants)
+            or check_proof(self.decoded.token, self.decoded.proof)
             or check_dataset(self.dataset_id, self.decoded.token)
             or self.decoded.objection
             or self.events.objection

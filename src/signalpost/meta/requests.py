@@ -25,7 +25,7 @@ def _build_request_fields(target: Target) -> bytes:
 
 def _build_proof(target: Target) -> bytes:
     """HMAC-SHA256 of the token: the sender knows the app's secret too. Source: Graph API, "Secure Requests"."""
-    if target.app_secret is None:
+    if not target.app_secret:
         return b""
     secret, token = target.app_secret.get_secret_value(), target.access_token.get_secret_value()
     return _build_field("appsecret_proof", hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest())

@@ -59,7 +59,8 @@ class PauseText(NamedTuple):
 PAUSE_TEXTS: Mapping[PauseReason, PauseText] = {
     "token": PauseText(
         "Meta does not accept the access token any more; the events wait.",
-        "Make a new system-user token in Meta's Events Manager and put it in place of the old one.",
+        "Make a new system-user token in Meta's Events Manager and put it in place of the old one. When Meta says "
+        "104, compare the app secret too.",
     ),
     "permission": PauseText(
         "The access token is valid but may not send events to this dataset; the events wait.",

@@ -72,6 +72,12 @@ class DestinationSettings(BaseModel):
         default=None,
         is_basic=True,
     )
+    app_secret: SecretStr | None = setting(
+        label="App secret",
+        help="The secret of the Meta app that the token belongs to: each request then carries a proof made with it "
+        "(appsecret_proof), as apps demand that have Require app secret switched on. Never sent, never shown again.",
+        default=None,
+    )
     api_version: ApiVersion | None = setting(
         label="Graph API version", help="Overrides the version of [meta] for this destination.", default=None
     )
