@@ -47,7 +47,7 @@ PAGES: Final = (
     "/delivery?destination=pixel",
     "/delivery/trend?period=14d",
     "/delivery/ledger",
-    "/delivery/error?code=400&reason=100/2804050",
+    "/delivery?code=400&reason=100/2804050",
     "/dead-letters",
     "/dead-letters?destination=pixel&within=24h",
     "/dead-letters?event_name=Lead",
@@ -69,8 +69,12 @@ PAGES: Final = (
     "/api/dead-letters/groups",
 )
 OPEN_PAGES: Final = {
-    "Overview": (("/overview", 2.0),),
-    "Delivery": (("/delivery/now?destination=&period=24h", 2.0), ("/delivery/ledger?destination=", 30.0)),
+    "Overview": (("/overview", 2.0), ("/delivery/trend?period=1h", 10.0)),
+    "Delivery": (
+        ("/delivery/now?period=1h", 2.0),
+        ("/delivery/trend?period=1h", 10.0),
+        ("/delivery/ledger?period=1h", 30.0),
+    ),
     "Debugger": (("/debugger/calls?seen=0", 1.0),),
 }
 """What each page asks again while it is open, and every how many seconds."""

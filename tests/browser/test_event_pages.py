@@ -39,6 +39,7 @@ async def test_the_debugger_shows_calls_as_a_real_client_sends_them(console, vis
 
     await rows.filter(has_text="Delivered").first.click()
     await expect(page.locator("#call-steps")).to_contain_text("Meta's trace id")
+    await expect(page.locator(".feed-row[aria-current=true]")).to_have_count(1)
     await expect(page.locator(".walk .done")).to_have_count(4)
     assert PERSON not in await page.content()
     await check_page(page)

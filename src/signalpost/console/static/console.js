@@ -1,5 +1,5 @@
-// The little that pages need of a script: copying, rows of a map, a question before what can't be undone, and the form
-// token of htmx's requests. Everything else works without it.
+// The little that pages need of a script: copying, rows of a map, the mark of an open call, a question before what can't
+// be undone, and the form token of htmx's requests. Everything else works without it.
 "use strict";
 
 const formToken = document.body.dataset.formToken;
@@ -22,6 +22,17 @@ document.addEventListener("htmx:responseError", (event) => {
 for (const [name, isOffline] of [["htmx:sendError", true], ["htmx:beforeOnLoad", false]]) {
   document.addEventListener(name, () => document.body.classList.toggle("is-offline", isOffline));
 }
+
+// The call that is open beside the list is marked in it.
+function markOpenCall() {
+  const open = document.querySelector("#call [data-number]")?.dataset.number;
+  for (const row of document.querySelectorAll("#feed .feed-row")) {
+    if (row.id === `call-${open}`) row.setAttribute("aria-current", "true");
+    else row.removeAttribute("aria-current");
+  }
+}
+markOpenCall();
+document.addEventListener("htmx:afterSettle", markOpenCall);
 
 document.addEventListener("click", async (event) => {
   const target = event.target.closest("[data-copy], [data-add-row], [data-remove-row]");
