@@ -222,7 +222,7 @@ def _rules_of(hasher: Callable[..., object]) -> Iterator[str]:
     for rule in filter(inspect.isfunction, (*variables.nonlocals.values(), *variables.globals.values())):
         if rule.__name__.startswith("_normalize"):
             yield from _rules_of(rule)
-        elif rule.__name__.startswith(("normalize_", "find_full", "find_bare")):
+        elif rule.__name__.startswith(("normalize_", "find_unrecognized", "find_bare")):
             yield _first_line(rule)
 
 

@@ -39,7 +39,10 @@ def find_full_number(text: str, country: str | None) -> str | None:
 
 
 def find_unrecognized_number(text: str, country: str | None) -> str | None:
-    """Return what `find_full_number` does, for a text of which `recognize_number` could make nothing."""
+    """Return the digits of a number with its country code: "(650)555-1212 ext. 7" in "us" becomes "16505551212".
+
+    What `find_full_number` does for a text of which `recognize_number` could make nothing.
+    """
     written = _write_plainly(text)
     if written is None:
         return None
