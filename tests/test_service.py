@@ -1,14 +1,20 @@
 """The parts put together: ready while calls can be stored, and not a moment longer."""
 
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
+import apsw
 import pytest
 
 from signalpost.config.sections import Config
 from signalpost.metrics import METRICS
 from signalpost.queue.sqlite import SqliteQueue
 from signalpost.service import Readiness, running_service
+from signalpost.store import sessions, users
+from signalpost.store.audit import Actor, record_change
 
 
 @pytest.fixture
@@ -122,3 +128,27 @@ async def test_an_event_without_a_dataset_is_sent_once_it_is_filled_in(config: C
         service.reload(configure(pixel_id="1234567890"), tmp_path)
         assert (await service.queue.requeue([letter.id])).requeued == 1
         assert (await service.queue.counts()).events.pending.total == 1
+
+
+async def test_what_is_over_is_forgotten_while_it_runs(config: Config) -> None:
+    """Ended sessions, and changes of more than 400 days ago, are gone soon after the start."""
+    long_ago = datetime.now(UTC) - timedelta(days=401)
+
+    def fill(connection: apsw.Connection) -> None:
+        user = users.add_user(connection, "ann", "hash", "admin", long_ago)
+        sessions.start_session(connection, user.id, long_ago)
+        record_change(connection, Actor("ann"), "source.added", "web", now=long_ago)
+
+    def count(connection: apsw.Connection) -> tuple[int, int]:
+        found: tuple[int, int] = connection.execute(
+            "SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM audit)"
+        ).get
+        return found
+
+    async with running_service(config) as service:
+        await service.store.write(fill)
+    async with running_service(config) as service:
+        deadline = time.monotonic() + 30
+        while service.store.read(count) != (0, 0):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)

@@ -6,12 +6,12 @@ the queue. So nothing is accepted that can't be stored, and nothing stored is le
 
 import asyncio
 import gc
+import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +20,14 @@ from fastapi import FastAPI
 from signalpost.build_info import read_build_info
 from signalpost.catalog import Catalog
 from signalpost.config.building import build_destinations, build_sources
+from signalpost.config.part_settings import (
+    build_connection_limits,
+    build_login,
+    build_retention,
+    build_room_limits,
+    build_tracking_settings,
+    build_worker_settings,
+)
 from signalpost.config.sections import Config
 from signalpost.console.access import Access
 from signalpost.console.app import build_console_app
@@ -31,31 +39,27 @@ from signalpost.console.setup_token import SetupToken
 from signalpost.console.sign_in_limits import SignInLimits
 from signalpost.control_token import new_control_token, write_control_token
 from signalpost.data_folder import DataFolder
-from signalpost.deliver.batches import BatchLimits
-from signalpost.deliver.pace import PacePolicy
-from signalpost.deliver.parts import DeliveryParts, WorkerSettings
+from signalpost.deliver.parts import DeliveryParts
 from signalpost.deliver.workers import Workers
 from signalpost.history.calls import History
-from signalpost.ingest.decode import Limits
 from signalpost.ingest.intake import Intake
 from signalpost.ingest.message_ids import new_message_id
 from signalpost.ingest.openapi import build_openapi
-from signalpost.ingest.routes import TrackingApi, TrackingParts, TrackingSettings
+from signalpost.ingest.routes import TrackingApi, TrackingParts
 from signalpost.listener import Listener, PublicListener, bind
 from signalpost.mapping.destinations import build_destination
 from signalpost.mapping.mapper import map_event
 from signalpost.mapping.standard_events import STANDARD_EVENTS
 from signalpost.meta.client import MetaClient
-from signalpost.meta.login import FacebookLogin, MetaApp
-from signalpost.model.errors import QueueUnavailable
+from signalpost.model.errors import QueueUnavailable, SettingsUnavailable
 from signalpost.model.ids import DestinationId
 from signalpost.model.segment_event import RequestContext, SegmentEvent, parse_call
-from signalpost.open_connections import ConnectionLimits, OpenConnections, allow_open_files
+from signalpost.open_connections import OpenConnections, allow_open_files
 from signalpost.queue.interface import Queue
-from signalpost.queue.retention import Retention
-from signalpost.queue.room import Room, RoomLimits
+from signalpost.queue.room import Room
 from signalpost.queue.sqlite import SqliteQueue
 from signalpost.store.database import SettingsStore, read_known_value
+from signalpost.store.retention import forget_what_is_over
 from signalpost.telemetry import Telemetry
 from signalpost.vault import open_vault
 from signalpost.workspace import Workspace
@@ -124,6 +128,21 @@ class Service:
         return (await self.queue.counts(destination)).events.pending.total
 
 
+@dataclass(frozen=True, slots=True)
+class _Foundation:
+    """What stands before anything listens: the stores, the way to Meta, and who watches."""
+
+    config: Config
+    folder: Path
+    catalog: Catalog
+    telemetry: Telemetry
+    history: History
+    queue: SqliteQueue
+    store: SettingsStore
+    meta: MetaClient
+    readiness: Readiness
+
+
 @asynccontextmanager
 async def running_service(config: Config, folder: Path = Path()) -> AsyncIterator[Service]:
     """Run the gateway while entered. `folder`: where the configuration's relative secret files lie.
@@ -132,87 +151,103 @@ async def running_service(config: Config, folder: Path = Path()) -> AsyncIterato
     """
     destinations = build_destinations(config, folder)
     sources = build_sources(config, destinations)
-    catalog = Catalog((), (), config.meta.api_version)
-    telemetry, history = Telemetry(standard_events=STANDARD_EVENTS), History()
+    server = config.server
     async with AsyncExitStack() as stack:
-        data_folder = stack.enter_context(DataFolder(config.server.data_dir))
-        server = config.server
+        data_folder = stack.enter_context(DataFolder(server.data_dir))
         tracking_socket = stack.enter_context(bind(server.host, server.port, "server.port"))
         console_socket = stack.enter_context(bind(server.console_host, server.console_port, "server.console_port"))
-        queue = SqliteQueue.open(
-            data_folder.path,
-            now=_now,
-            on_trouble=telemetry.queue_unavailable,
-            on_commit=telemetry.committed,
-            retention=_build_retention(config),
-            room=Room(data_folder.path, _build_room_limits(config), time.monotonic),
-            find_dataset=catalog.find_dataset,
-        )
-        stack.push_async_callback(queue.close)
-        store = SettingsStore.open(
-            data_folder.path, open_vault(data_folder.path, config.master_key, read_known_value(data_folder.path))
-        )
-        stack.callback(store.close)
-        readiness = Readiness(queue)
-        meta = await stack.enter_async_context(MetaClient(config.meta.base_url))
-        delivery = DeliveryParts(
-            queue=queue,
-            send=meta.send,
-            probe=meta.probe,
-            find_target=catalog.find_target,
-            wait_for_change=catalog.wait_for_change,
-            history=history,
-            telemetry=telemetry,
-        )
-        workers = Workers(delivery, _build_worker_settings(config))
+        foundation = await _lay_foundation(stack, config, data_folder.path)
         _warm_up()
-        service = Service(catalog, queue, history, workers, store)
+        service = _start_delivery(stack, foundation)
         service.workspace.apply_file(sources, destinations, config.meta.api_version, config.meta.app_secret)
-        stack.push_async_callback(workers.stop)
-        pruning = asyncio.create_task(_prune_hourly(queue, telemetry))
-        stack.callback(pruning.cancel)
-
-        control_token = new_control_token()
-        intake = Intake(queue, history, telemetry)
-        parts = _build_console_parts(config, service, store, intake, telemetry, readiness, control_token, meta)
-        service.console_app = build_console_app(parts)
-        console = Listener(service.console_app, console_socket)
-        await console.start()
-        stack.push_async_callback(console.stop)
-        stack.callback(history.close)  # who watches calls would hold up the stop
-        write_control_token(data_folder.path, control_token, console.url)
-        tracking_parts = TrackingParts(
-            catalog, intake, history, telemetry, readiness.find_unreadiness, _build_tracking_settings(config)
-        )
-        api = TrackingApi(tracking_parts)
-        connection_limits = _build_connection_limits(config)
-        allow_open_files(connection_limits.max_connections + _OTHER_OPEN_FILES)
-        open_connections = OpenConnections(connection_limits, api.is_trusted_proxy, api.count_broken)
-        tracking = PublicListener(api.answer, tracking_socket, open_connections)
-        await tracking.start()
-        stack.push_async_callback(tracking.stop)
-        service.tracking_url = config.server.public_url or tracking.url
-        service.console_url = console.url
-        if parts.people.is_empty:
-            service.setup_url = (
-                f"{config.server.console_public_url or console.url}/setup?token={parts.setup_token.text}"
-            )
+        _start_housekeeping(stack, foundation)
+        intake = Intake(foundation.queue, foundation.history, foundation.telemetry)
+        await _start_console(stack, foundation, service, intake, console_socket)
+        await _start_tracking(stack, foundation, service, intake, tracking_socket)
         try:
             yield service
         finally:
-            readiness.is_draining = True
+            foundation.readiness.is_draining = True
 
 
-def _build_console_parts(
-    config: Config,
-    service: Service,
-    store: SettingsStore,
-    intake: Intake,
-    telemetry: Telemetry,
-    readiness: Readiness,
-    control_token: str,
-    meta: MetaClient,
-) -> ConsoleParts:
+async def _lay_foundation(stack: AsyncExitStack, config: Config, folder: Path) -> _Foundation:
+    catalog, telemetry = Catalog((), (), config.meta.api_version), Telemetry(standard_events=STANDARD_EVENTS)
+    queue = SqliteQueue.open(
+        folder,
+        now=_now,
+        on_trouble=telemetry.queue_unavailable,
+        on_commit=telemetry.committed,
+        retention=build_retention(config),
+        room=Room(folder, build_room_limits(config), time.monotonic),
+        find_dataset=catalog.find_dataset,
+    )
+    stack.push_async_callback(queue.close)
+    store = SettingsStore.open(folder, open_vault(folder, config.master_key, read_known_value(folder)))
+    stack.callback(store.close)
+    meta = await stack.enter_async_context(MetaClient(config.meta.base_url))
+    return _Foundation(config, folder, catalog, telemetry, History(), queue, store, meta, Readiness(queue))
+
+
+def _start_delivery(stack: AsyncExitStack, foundation: _Foundation) -> Service:
+    """The workers themselves start as soon as it is known which destinations there are."""
+    delivery = DeliveryParts(
+        queue=foundation.queue,
+        send=foundation.meta.send,
+        probe=foundation.meta.probe,
+        find_target=foundation.catalog.find_target,
+        wait_for_change=foundation.catalog.wait_for_change,
+        history=foundation.history,
+        telemetry=foundation.telemetry,
+    )
+    workers = Workers(delivery, build_worker_settings(foundation.config))
+    stack.push_async_callback(workers.stop)
+    return Service(foundation.catalog, foundation.queue, foundation.history, workers, foundation.store)
+
+
+def _start_housekeeping(stack: AsyncExitStack, foundation: _Foundation) -> None:
+    pruning = asyncio.create_task(_prune_hourly(foundation.queue, foundation.store, foundation.telemetry))
+    stack.callback(pruning.cancel)
+
+
+async def _start_console(
+    stack: AsyncExitStack, foundation: _Foundation, service: Service, intake: Intake, bound: socket.socket
+) -> None:
+    control_token = new_control_token()
+    parts = _build_console_parts(foundation, service, intake, control_token)
+    service.console_app = build_console_app(parts)
+    console = Listener(service.console_app, bound)
+    await console.start()
+    stack.push_async_callback(console.stop)
+    stack.callback(foundation.history.close)  # who watches calls would hold up the stop
+    write_control_token(foundation.folder, control_token, console.url)
+    service.console_url = console.url
+    if parts.people.is_empty:
+        url = foundation.config.server.console_public_url or console.url
+        service.setup_url = f"{url}/setup?token={parts.setup_token.text}"
+
+
+async def _start_tracking(
+    stack: AsyncExitStack, foundation: _Foundation, service: Service, intake: Intake, bound: socket.socket
+) -> None:
+    config = foundation.config
+    parts = TrackingParts(
+        foundation.catalog,
+        intake,
+        foundation.history,
+        foundation.telemetry,
+        foundation.readiness.find_unreadiness,
+        build_tracking_settings(config),
+    )
+    api = TrackingApi(parts)
+    limits = build_connection_limits(config)
+    allow_open_files(limits.max_connections + _OTHER_OPEN_FILES)
+    tracking = PublicListener(api.answer, bound, OpenConnections(limits, api.is_trusted_proxy, api.count_broken))
+    await tracking.start()
+    stack.push_async_callback(tracking.stop)
+    service.tracking_url = config.server.public_url or tracking.url
+
+
+def _build_console_parts(foundation: _Foundation, service: Service, intake: Intake, control_token: str) -> ConsoleParts:
     async def send_call(write_key: str, call: Mapping[str, object]) -> bool:
         source = service.catalog.find_source(write_key)
         if source is None:
@@ -220,20 +255,21 @@ def _build_console_parts(
         request = RequestContext(received_at=_now(), new_message_id=new_message_id, call_type=None)
         return (await intake.accept([call], source, request)).accepted == 1
 
+    config, store, meta = foundation.config, foundation.store, foundation.meta
     server = config.server
     public = urlsplit(server.console_public_url).hostname or ""
     return ConsoleParts(
         build=read_build_info(),
         queue=service.queue,
         catalog=service.catalog,
-        telemetry=telemetry,
+        telemetry=foundation.telemetry,
         access=Access(control_token, store, _now),
-        find_unreadiness=readiness.find_unreadiness,
+        find_unreadiness=foundation.readiness.find_unreadiness,
         workspace=service.workspace,
         store=store,
         people=People(store, Passwords(), _now),
         facebook=FacebookConnect(
-            _build_login(config), service.workspace, lambda: server.console_public_url or service.console_url, _now
+            build_login(config), service.workspace, lambda: server.console_public_url or service.console_url, _now
         ),
         history=service.history,
         setup_token=SetupToken(_now()),
@@ -253,15 +289,6 @@ def _build_console_parts(
         allow_http=server.console_allow_http,
         trusted_proxies=server.trusted_proxies,
     )
-
-
-def _build_login(config: Config) -> FacebookLogin | None:
-    meta = config.meta
-    if not meta.app_id or meta.app_secret is None:
-        return None
-    dialog_url = f"{meta.dialog_url.rstrip('/')}/{meta.api_version}/dialog/oauth"
-    token_url = f"{meta.base_url.rstrip('/')}/{meta.api_version}/oauth/access_token"
-    return FacebookLogin(MetaApp(meta.app_id, meta.app_secret, dialog_url, token_url))
 
 
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - to be told apart
@@ -285,72 +312,14 @@ def _warm_up() -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
-async def _prune_hourly(queue: Queue, telemetry: Telemetry) -> None:
+async def _prune_hourly(queue: Queue, store: SettingsStore, telemetry: Telemetry) -> None:
     while True:
         try:
             await queue.prune()
         except QueueUnavailable as trouble:
             telemetry.queue_unavailable(str(trouble))
+        try:
+            await store.write(lambda connection: forget_what_is_over(connection, _now()))
+        except SettingsUnavailable as trouble:
+            telemetry.settings_unavailable(str(trouble))
         await asyncio.sleep(_PRUNE_SECONDS)
-
-
-def _build_tracking_settings(config: Config) -> TrackingSettings:
-    limits, server = config.limits, config.server
-    return TrackingSettings(
-        limits=Limits(
-            max_call_bytes=limits.max_call_bytes,
-            max_single_body_bytes=limits.max_single_body_bytes,
-            max_batch_body_bytes=limits.max_batch_body_bytes,
-            max_batch_calls=limits.max_batch_calls,
-        ),
-        requests_per_second=limits.rate_limit,
-        bad_keys_per_minute=limits.bad_key_limit,
-        body_memory_bytes=limits.max_body_memory_bytes,
-        trusted_proxies=[ip_network(proxy) for proxy in server.trusted_proxies],
-        public_url=server.public_url or None,
-    )
-
-
-def _build_connection_limits(config: Config) -> ConnectionLimits:
-    limits = config.limits
-    return ConnectionLimits(
-        head_seconds=limits.head_seconds,
-        body_seconds=limits.body_seconds,
-        longest_body_seconds=limits.longest_body_seconds,
-        max_connections=limits.max_connections,
-        max_connections_per_address=limits.max_connections_per_address,
-    )
-
-
-def _build_retention(config: Config) -> Retention:
-    retention = config.retention
-    return Retention(
-        dedupe_keys=timedelta(hours=retention.dedupe_hours),
-        delivered_payloads=timedelta(hours=retention.delivered_payload_hours),
-        delivered_payload_bytes=retention.delivered_payload_bytes,
-        ended_events=timedelta(days=retention.delivered_days),
-        dead_letters=timedelta(days=retention.dead_letter_days),
-        ledger_hours=timedelta(days=retention.ledger_days),
-    )
-
-
-def _build_room_limits(config: Config) -> RoomLimits:
-    queue = config.queue
-    return RoomLimits(
-        low_bytes=queue.low_disk_bytes,
-        low_share=queue.low_disk_share,
-        ballast_bytes=queue.ballast_bytes,
-        recovery_seconds=queue.recovery_seconds,
-        waiting_bytes=queue.max_bytes,
-        source_share=queue.max_source_share,
-    )
-
-
-def _build_worker_settings(config: Config) -> WorkerSettings:
-    delivery = config.delivery
-    return WorkerSettings(
-        batch=BatchLimits(max_events=delivery.max_batch_events, max_bytes=delivery.max_batch_bytes),
-        pace=PacePolicy(rate_limit=delivery.rate_limit),
-        batches_in_flight=delivery.batches_in_flight,
-        linger=timedelta(seconds=delivery.linger_seconds),
-    )

@@ -31,6 +31,7 @@ Action = Literal[
     "destination_paused",
     "destination_resumed",
     "queue_unavailable",
+    "settings_unavailable",
     "library_message",
 ]
 
@@ -48,6 +49,7 @@ ACTIONS: Final[Mapping[Action, str]] = {
     "destination_paused": "A destination can't be delivered to until somebody mends it; its events wait.",
     "destination_resumed": "A paused destination is tried again.",
     "queue_unavailable": "The queue could not make a change durable; clients were answered 503.",
+    "settings_unavailable": "Housekeeping of `settings.db` could not be made durable; it is tried again in an hour.",
     "library_message": "A warning of a library that Signalpost uses.",
 }
 """What a log line can be about. docs/reference/log.md is made from it."""
@@ -239,6 +241,10 @@ class Telemetry:
     def queue_unavailable(self, detail: str) -> None:
         """The queue could not make a change durable."""
         self._tell("error", "queue_unavailable", detail=detail)
+
+    def settings_unavailable(self, detail: str) -> None:
+        """Housekeeping of settings.db could not be made durable."""
+        self._tell("error", "settings_unavailable", detail=detail)
 
     def _forget_pauses(self, destination: DestinationId) -> None:
         self._paused.remove_by_labels({"destination": destination})
