@@ -171,23 +171,26 @@ async def measure_drain(folder: Path, seconds: float) -> bool:
         gateway = await stack.enter_async_context(running("serve", "--config", str(file)))
         await stack.enter_async_context(_load(gateway))
         await asyncio.sleep(3)
-        steady = await _measure_delivered(gateway, seconds)
+        steady, accepted_before = await _measure_rates(gateway, seconds)
         await before.aclose()
         await asyncio.sleep(seconds)
         waiting = await gateway.count_pending()
         await stack.enter_async_context(running("emulator", "--port", meta.port))
         await gateway.resume()
-        drain = await _measure_delivered(gateway, seconds)
-    told = f"{drain / steady:>8.2f} of the {steady:,.0f} events/s before the outage, with {waiting:,} waiting"
+        drain, accepted = await _measure_rates(gateway, seconds)
+    told = (
+        f"{drain / steady:>8.2f} of the {steady:,.0f} events/s before the outage, with {waiting:,} waiting and "
+        f"{accepted:,.0f} events/s coming in (before: {accepted_before:,.0f})"
+    )
     return _judge("drain", told, f"at least {DRAIN_AIM}", is_met=drain >= DRAIN_AIM * steady)
 
 
-async def _measure_delivered(gateway: Running, seconds: float) -> float:
-    """Events delivered in a second, from now on."""
-    began, before = time.perf_counter(), (await gateway.read_counts())["delivered"]
+async def _measure_rates(gateway: Running, seconds: float) -> tuple[float, float]:
+    """Events delivered and events accepted in a second, from now on."""
+    began, before = time.perf_counter(), await gateway.read_counts()
     await asyncio.sleep(seconds)
-    delivered: int = (await gateway.read_counts())["delivered"] - before
-    return delivered / (time.perf_counter() - began)
+    after, took = await gateway.read_counts(), time.perf_counter() - began
+    return (after["delivered"] - before["delivered"]) / took, (after["accepted"] - before["accepted"]) / took
 
 
 @asynccontextmanager

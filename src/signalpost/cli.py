@@ -12,6 +12,7 @@ from signalpost.commands.demo import demo
 from signalpost.commands.discard import discard
 from signalpost.commands.doctor import doctor
 from signalpost.commands.emulator import emulator
+from signalpost.commands.find import find
 from signalpost.commands.import_file import import_file
 from signalpost.commands.map import map_calls
 from signalpost.commands.master_key import master_key
@@ -44,6 +45,7 @@ app.command("import")(import_file)
 app.command()(tail)
 app.command()(connect)
 app.command()(status)
+app.command()(find)
 app.command()(doctor)
 app.command()(resume)
 app.command()(discard)

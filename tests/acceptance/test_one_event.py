@@ -7,6 +7,7 @@ from pathlib import Path
 import requests
 from segment.analytics import Client
 
+from tests.acceptance.commands import run
 from tests.acceptance.processes import PIXEL_ID, WRITE_KEY, drain, read_json, running, write_configuration
 
 GOLDEN = Path(__file__).parents[1] / "mapping/golden/facebook-conversions-api/product_added/monopoly.json"
@@ -36,6 +37,9 @@ def test_the_monopoly_event_arrives_once_and_as_documented(tmp_path: Path) -> No
             assert not failures
             assert read_json(f"{meta_url}/_emulator/wait?count=1&timeout=10")["reached"]
             ledger = drain(gateway)
+            (asked_for,) = gateway.read_api(f"/api/events?message_id={call['messageId']}")["events"]
+        arguments = ("find", call["messageId"], "--json", "--config", str(config))
+        (found,) = json.loads(run(*arguments, folder=tmp_path).stdout)["events"]
         stored = read_json(f"{meta_url}/_emulator/events")["events"]
         asked = read_json(f"{meta_url}/_emulator/requests")["requests"]
 
@@ -47,6 +51,17 @@ def test_the_monopoly_event_arrives_once_and_as_documented(tmp_path: Path) -> No
     assert stored[0]["dataset_id"] == PIXEL_ID
     assert [(request["path"], request["status"]) for request in asked] == [(f"/v26.0/{PIXEL_ID}/events", 200)]
     assert (ledger["events"]["accepted"], ledger["events"]["delivered"], ledger["imbalance"]) == (1, 1, 0)
+    assert (found["state"], found["destination_id"], found["fbtrace_id"]) == (
+        "delivered",
+        "main-pixel",
+        asked[0]["fbtrace_id"],
+    )
+    assert {**asked_for, "received_at": 0, "ended_at": 0, "event_time": 0} == {
+        **found,
+        "received_at": 0,
+        "ended_at": 0,
+        "event_time": 0,
+    }
 
 
 def test_a_call_sent_twice_becomes_one_conversion(tmp_path: Path) -> None:

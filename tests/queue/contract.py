@@ -10,6 +10,8 @@ import pytest
 from signalpost.model.dead_letters import DeadLetterFilter
 from signalpost.model.delivery import RefusedCall
 from signalpost.model.errors import LeaseLost, QueueUnavailable
+from signalpost.model.found_events import FoundEvents
+from signalpost.model.ids import SourceId
 from signalpost.model.ledger import Backlog, EventFlow, MatchKeyCoverage, PendingCounts
 from signalpost.queue.interface import Queue
 from tests.queue.builders import (
@@ -574,6 +576,58 @@ class QueueContract:
         await bench.queue.put([build_call("later")])
         leased = get_event_ids(await leasing)
         assert discarded == (2 if leased == ["later"] else 1)
+
+    # --- where an event is ---
+
+    async def test_an_event_is_found_by_its_message_id(self, bench: Bench):
+        """In whatever state it is, with what is known of it; what was filtered is known as accepted."""
+        names = ["waits", "retried", "delivered", "refused", "late", "given-up"]
+        await bench.queue.put([build_call(name, event_name="Lead") for name in names])
+        filtered = build_discarded(state="filtered", code="NO_MATCHING_MAPPING")
+        await bench.queue.put([build_call("filtered", discarded=[filtered])])
+        await bench.queue.put([build_call("mapping", discarded=[build_discarded(reason="missing_value")])])
+        leased = {event.message_id: event for event in await lease(bench.queue)}
+        await bench.queue.retry_at([leased["retried"]], NOON + _MINUTE, "unavailable: HTTP 503")
+        await bench.queue.ack([leased["delivered"]], "trace-7")
+        await bench.queue.dead_letter([leased["refused"]], REFUSED_BY_META)
+        await bench.queue.expire([leased["late"]])
+        await bench.queue.release([leased["given-up"]])
+        bench.clock.advance(timedelta(seconds=1))
+        (retried,) = (await bench.queue.find_events("retried")).events
+        assert (retried.state, retried.attempts, retried.due_at) == ("pending", 1, NOON + _MINUTE)
+        assert retried.detail == "unavailable: HTTP 503"
+        assert await bench.queue.discard_waiting(MAIN, bench.clock.now()) == 2
+        told = {name: await bench.queue.find_events(name) for name in [*names, "filtered", "mapping"]}
+        assert {name: found.accepted_at for name, found in told.items()} == dict.fromkeys(told, (NOON,))
+        assert told["filtered"].events == ()
+        one = {name: found.events[0] for name, found in told.items() if found.events}
+        assert {name: (event.state, event.code, event.reason) for name, event in one.items()} == {
+            "waits": ("pending", "", ""),
+            "retried": ("rejected", "DISCARDED", "discarded_by_operator"),
+            "delivered": ("delivered", "", ""),
+            "refused": ("rejected", "400", "100/2804050"),
+            "late": ("expired", "MESSAGE_REJECTED", "event_too_old"),
+            "given-up": ("rejected", "DISCARDED", "discarded_by_operator"),
+            "mapping": ("rejected", "MESSAGE_REJECTED", "missing_value"),
+        }
+        assert (one["delivered"].fbtrace_id, one["delivered"].attempts, one["delivered"].ended_at) == (
+            "trace-7",
+            1,
+            NOON,
+        )
+        assert (one["refused"].detail, one["refused"].fbtrace_id) == ("Invalid parameter", "trace-1")
+        assert one["refused"].dead_letter_id is not None
+        assert (await bench.queue.find_events("waits", SourceId("app"))).events == ()
+        assert await bench.queue.find_events("never-came") == FoundEvents((), ())
+
+    async def test_an_event_is_found_when_repeats_are_no_longer_noticed(self, bench: Bench):
+        """Of a call of last week its dead letter is still there."""
+        await bench.queue.put([build_call("m1")])
+        await bench.queue.dead_letter(await lease(bench.queue), REFUSED_BY_META)
+        bench.clock.advance(timedelta(days=6))
+        await bench.queue.prune()
+        found = await bench.queue.find_events("m1")
+        assert (found.accepted_at, [event.state for event in found.events]) == ((), ["rejected"])
 
     # --- what happened over time ---
 

@@ -11,6 +11,7 @@ from typing import Final
 import apsw
 
 from signalpost.model.dead_letters import ALL_DEAD_LETTERS, DeadLetter, DeadLetterFilter, DeadLetterGroup
+from signalpost.model.found_events import FoundEvents
 from signalpost.model.ids import DestinationId, SourceId
 from signalpost.model.ledger import Backlog, Ledger, Statistics
 from signalpost.queue import dead_letters
@@ -22,6 +23,7 @@ from signalpost.queue.ledger import HOUR
 from signalpost.queue.rationed import Rationed
 from signalpost.queue.retention import Retention
 from signalpost.queue.statistics import StatisticsReader
+from signalpost.queue.tracing import find_events
 
 _LARGEST_ID: Final = (1 << 63) - 1
 
@@ -70,6 +72,10 @@ class Inquiries:
     async def count_dead_letters(self, where: DeadLetterFilter = ALL_DEAD_LETTERS) -> Sequence[DeadLetterGroup]:
         """How many match, by destination and reason."""
         return await self._slow_reader.read(lambda connection: dead_letters.count(connection, where))
+
+    async def find_events(self, message_id: str, source_id: SourceId | None = None) -> FoundEvents:
+        """What became of the calls with a messageId."""
+        return await self._slow_reader.read(lambda connection: find_events(connection, message_id, source_id))
 
     async def counts(
         self,

@@ -17,6 +17,7 @@ from signalpost.model.dead_letters import (
     RequeueReport,
 )
 from signalpost.model.delivery import AcceptedCall, DeadReason, PutReceipt, QueuedEvent, RefusedCall
+from signalpost.model.found_events import FoundEvents
 from signalpost.model.ids import DestinationId, SourceId
 from signalpost.model.ledger import Backlog, Ledger, Statistics
 
@@ -112,6 +113,10 @@ class Queue(Protocol):
 
     async def count_dead_letters(self, where: DeadLetterFilter = ALL_DEAD_LETTERS) -> Sequence[DeadLetterGroup]:
         """How many there are of each destination and reason, the largest group first."""
+        ...
+
+    async def find_events(self, message_id: str, source_id: SourceId | None = None) -> FoundEvents:
+        """What became of the calls with a messageId: each event that is kept, in whatever state it is."""
         ...
 
     async def counts(
