@@ -90,8 +90,8 @@ def test_rows_reach_meta_and_the_others_are_told(tmp_path: Path) -> None:
         told = ended.stdout.decode()
         assert "3 rows: 1 accepted, 2 refused." in told
         assert "mend the rows in sales.csv.rejected.csv" in told
-        with (tmp_path / "sales.csv.rejected.csv").open() as stream:
-            refused = list(csv.DictReader(stream))
+        with (tmp_path / "sales.csv.rejected.csv").open(encoding="utf-8-sig") as stream:
+            refused = list(csv.DictReader(stream, delimiter=";"))
         assert [(row["signalpost_row"], row["signalpost_reason"].partition(":")[0]) for row in refused] == [
             ("3", "no_match_key"),
             ("4", "too_old"),

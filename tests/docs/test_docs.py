@@ -64,7 +64,7 @@ def test_readme_commands_are_make_targets() -> None:
         assert re.search(rf"^{target}[ :]", makefile, re.MULTILINE), target
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/configuration.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/configuration.md", "docs/howto/store-sales.md"])
 def test_configuration_examples_are_accepted(page: str, tmp_path: Path) -> None:
     """Every TOML example can be served as it stands."""
     (tmp_path / "token.txt").write_text("token")

@@ -37,7 +37,7 @@ def test_a_sample(name: str, sendable: int, refused: dict[str, int], keys: dict[
     plan = complete_plan(Plan(guess_columns(table.columns, sample)), table.columns, sample)
     assert find_missing(plan, table.columns) is None
     preview = Preview(CallBuilder(plan, table.columns, table.digest, NOW), None, NOW)
-    assert len(list(preview.go_through(table.rows()))) == table.row_count
+    assert len(list(preview.go_through(table.rows(), table.first_row))) == table.row_count
     assert preview.findings.sendable == sendable
     assert {code: each.count for code, each in preview.findings.refused.items()} == refused
     assert {key: preview.findings.match_keys[key] for key in keys} == keys

@@ -1,5 +1,6 @@
 """The progress file survives what it is for: a process that dies at any moment."""
 
+import codecs
 import csv
 import stat
 
@@ -98,14 +99,16 @@ def test_a_file_that_is_none(tmp_path):
 REFUSED = [(17, ("R-1", "a,b"), Refusal("missing_time", "This row has no time."))]
 
 
-def test_rejects_can_be_imported_again(tmp_path):
-    """The row as it was, its number and the reason; readable by the owner alone."""
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_rejects_can_be_imported_again(tmp_path, separator):
+    """The row as it was, its number and the reason, as the spreadsheet had it; readable by the owner alone."""
     file = tmp_path / "sales.csv.rejected.csv"
-    with RejectsFile(file, ("order", "email"), keep_bytes=0) as rejects:
+    with RejectsFile(file, ("order", "email"), keep_bytes=0, separator=separator) as rejects:
         rejects.write([])
         assert not file.exists()
         rejects.write(REFUSED)
-    assert list(csv.DictReader(file.read_text().splitlines())) == [
+    assert file.read_bytes().startswith(codecs.BOM_UTF8)  # or Excel would spoil every accent
+    assert list(csv.DictReader(file.read_text("utf-8-sig").splitlines(), delimiter=separator)) == [
         {
             "signalpost_row": "17",
             "signalpost_reason": "missing_time: This row has no time.",

@@ -44,7 +44,7 @@ async def send(tmp_path, rows, gateway):
     with open_progress(tmp_path) as progress:
         kept = progress.position.rejects_bytes
         with RejectsFile(tmp_path / "rejects.csv", ("a",), keep_bytes=kept) as rejects:
-            parts = [part async for part in send_rows(iter(rows), EveryRow(), gateway, progress, rejects)]
+            parts = [part async for part in send_rows(enumerate(rows, start=2), EveryRow(), gateway, progress, rejects)]
         return progress.position, parts
 
 
@@ -141,5 +141,5 @@ async def test_a_row_that_makes_too_large_a_call(tmp_path):
             return {"text": "x" * (33 << 10)}
 
     with open_progress(tmp_path) as progress, RejectsFile(tmp_path / "r", ("a",), keep_bytes=0) as rejects:
-        _ = [part async for part in send_rows(iter([("x",)]), Large(), Gateway(), progress, rejects)]
+        _ = [part async for part in send_rows(enumerate([("x",)]), Large(), Gateway(), progress, rejects)]
         assert progress.position.refused == 1

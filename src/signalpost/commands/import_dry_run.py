@@ -21,7 +21,7 @@ def show_dry_run(look: Look, now: datetime, slug: str, settings: Path | None, *,
     preview = Preview(look.builder, destination, now)
     example: PreviewedRow | None = None
     with progress_bar("Trying", look.table.row_count, is_shown=not as_json) as show:
-        for done, row in enumerate(preview.go_through(look.rows), start=1):
+        for done, row in enumerate(preview.go_through(look.rows, look.table.first_row), start=1):
             if as_json:
                 print_json(_describe_row(row, is_mapped=destination is not None))
             elif example is None and row.call is not None:

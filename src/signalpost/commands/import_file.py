@@ -120,17 +120,17 @@ def _write_columns(file: str, reading: "Reading", target: Path) -> None:
 def _confirm(look: "Look", url: str, now: datetime) -> bool:
     """Show what the columns mean and whether the first rows would do; ask."""
     from signalpost.file_import.preview import Preview
-    from signalpost.file_import.report import build_look_report, build_refused_report
+    from signalpost.file_import.report import build_look_report, build_refused_report, count_rows
 
     out.print(build_look_report(look))
     preview = Preview(look.builder, None, now)
-    checked = sum(1 for _ in preview.go_through(iter(look.sample)))
+    checked = sum(1 for _ in preview.go_through(look.sample, look.table.first_row))
     refused = preview.findings.refused
     if refused:
-        out.print(build_refused_report(refused, f"Of the first {checked:,} rows these would be refused"))
+        out.print(build_refused_report(refused, f"Of the first {count_rows(checked)} these would be refused"))
     if not sys.stdin.isatty():
         fail("nobody is there to confirm the columns; add --yes, or --columns FILE", EXIT_USAGE)
-    count = "the rows" if look.table.row_count is None else f"{look.table.row_count:,} rows"
+    count = "the rows" if look.table.row_count is None else count_rows(look.table.row_count)
     if typer.confirm(f"\nImport {count} into {url}?", default=False):
         return True
     out.print("Nothing was sent. To change what a column means: --write-columns columns.toml")

@@ -10,7 +10,7 @@ from signalpost.file_import.looking import Look
 from signalpost.file_import.preview import Occurrence
 from signalpost.file_import.progress import Position, Progress, begin_origin, describe_source
 from signalpost.file_import.rejects import RejectsFile
-from signalpost.file_import.report import build_refused_report, describe_position, describe_when
+from signalpost.file_import.report import build_refused_report, count_rows, describe_position, describe_when
 from signalpost.file_import.sending import send_rows
 from signalpost.file_import.tables import STANDARD_INPUT, ImportFailed
 from signalpost.terminal import EXIT_FAILED, err, fail, out, print_json
@@ -50,12 +50,13 @@ def import_rows(look: Look, order: Order, *, as_json: bool) -> int:
     with Progress(order.find_progress_file(), origin) as progress:
         if order.is_again:
             progress.start_over()
-        if _may_go_on(progress, order.file, as_json=as_json):
+        if _may_go_on(progress, order.file, look.table.first_row, as_json=as_json):
             is_table = look.plan is not None
             rejects = RejectsFile(
                 order.find_rejects_file(is_table=is_table),
                 look.table.columns if is_table else None,
                 keep_bytes=progress.position.rejects_bytes,
+                separator=";" if look.table.is_semicolon_separated else ",",
             )
             try:
                 refused = run(_send(look, order, progress, rejects, is_shown=not as_json))
@@ -70,12 +71,13 @@ async def _send(
 ) -> dict[str, Occurrence]:
     """What was refused, by code."""
     refused: dict[str, Occurrence] = {}
+    rows = enumerate(look.rows, start=look.table.first_row)
     gc.freeze()  # what is loaded stays: looking at it again every few rows would cost a fifth of the time
     with rejects, progress_bar("Importing", look.table.row_count, is_shown=is_shown) as show:
         show(progress.position.rows, "Importing")
         try:
             async with _connect(order, progress, show) as client:
-                async for position, refused_rows in send_rows(look.rows, look.builder, client, progress, rejects):
+                async for position, refused_rows in send_rows(rows, look.builder, client, progress, rejects):
                     show(position.rows, "Importing")
                     for number, _, refusal in refused_rows:
                         refused.setdefault(refusal.code, Occurrence(refusal.sentence)).add(number)
@@ -93,7 +95,7 @@ def _connect(order: Order, progress: Progress, show: ShowProgress) -> TrackingCl
     return TrackingClient(order.url, order.write_key, _PATIENCE_SECONDS, tell_wait)
 
 
-def _may_go_on(progress: Progress, file: str, *, as_json: bool) -> bool:
+def _may_go_on(progress: Progress, file: str, first_row: int, *, as_json: bool) -> bool:
     """Say what an earlier import means for this one. False when it is complete already."""
     earlier, position = progress.earlier, progress.position
     if earlier is None:
@@ -112,7 +114,7 @@ def _may_go_on(progress: Progress, file: str, *, as_json: bool) -> bool:
             out.print("Nothing was sent. To send every row once more: --again")
         return False
     if not as_json:
-        err.print(f"Going on with row {position.rows + 2:,}; the import began on {when}.")
+        err.print(f"Going on with row {position.rows + first_row:,}; the import began on {when}.")
     return True
 
 
@@ -131,10 +133,11 @@ def _show_end(position: Position, refused: dict[str, Occurrence], rejects: Path,
         counts = {code: each.count for code, each in refused.items()}
         print_json({"event": "imported", **_describe(position), "reasons": counts, "rejects": rejects_path})
         return
-    out.print(f"[bold]{position.rows:,} rows:[/bold] {describe_position(position)}.")
+    out.print(f"[bold]{count_rows(position.rows)}:[/bold] {describe_position(position)}.")
     if refused:
         out.print(build_refused_report(refused))
     if rejects_path:
-        out.print(f"\nNext: mend the rows in {rejects_path} and import that file.", soft_wrap=True, markup=False)
+        next_step = f"\nNext: mend the rows in {rejects_path} and import that file, with the same options."
+        out.print(next_step, soft_wrap=True, markup=False)
     else:
         out.print("Next: `signalpost status` tells what became of them at Meta.")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from signalpost.file_import.tables import (
-    FIRST_ROW,
+    ROW_BELOW_HEADER,
     ByteStream,
     ImportFailed,
     Input,
@@ -41,6 +41,8 @@ class Dialect:
 
 class DelimitedTable:
     """A CSV or TSV file, checked from beginning to end when it can be read twice."""
+
+    first_row = ROW_BELOW_HEADER
 
     def __init__(self, source: Input, dialect: Dialect) -> None:
         self.name = source.name
@@ -106,7 +108,7 @@ class DelimitedTable:
     def _read_rows(self, text: io.TextIOWrapper) -> Iterator[list[str]]:
         lines = read_lines(text, self.name)
         reader = csv.reader(lines, delimiter=self._dialect.separator, strict=True)
-        row = FIRST_ROW - 2
+        row = 0
         while True:
             row += 1
             try:

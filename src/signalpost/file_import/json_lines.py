@@ -16,6 +16,7 @@ class JsonLinesTable:
     """A JSON Lines file. Of standard input the columns are those of its first line."""
 
     is_semicolon_separated = False
+    first_row = 1
 
     def __init__(self, source: Input) -> None:
         self.name = source.name

@@ -49,6 +49,7 @@ class LegacyTable:
     """The entries of such a file, each a row with one cell."""
 
     is_semicolon_separated = False
+    first_row = 1
 
     columns: tuple[str, ...] = ("entry",)
 

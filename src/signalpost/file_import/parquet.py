@@ -18,6 +18,7 @@ class ParquetTable:
     """A Parquet file, checked from beginning to end: without its footer it is half written."""
 
     is_semicolon_separated = False
+    first_row = 1
 
     def __init__(self, source: Input) -> None:
         self.name = source.name

@@ -1,7 +1,7 @@
 """What an import would do, counted without sending anything: through the same builders and the same mapping."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,7 +9,7 @@ import msgspec
 
 from signalpost.file_import.calls import Call
 from signalpost.file_import.sending import Builder
-from signalpost.file_import.tables import FIRST_ROW, Refusal, Values
+from signalpost.file_import.tables import Refusal, Values
 from signalpost.mapping.destinations import build_destination
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.mapping.mapper import map_event
@@ -94,9 +94,9 @@ class Preview:
         self._for_event: dict[str, Destination] = {}
         self._request = RequestContext(received_at=now, new_message_id=str)
 
-    def go_through(self, rows: Iterator[Values | Refusal]) -> Iterator[PreviewedRow]:
-        """Each row that is not blank."""
-        for number, values in enumerate(rows, start=FIRST_ROW):
+    def go_through(self, rows: Iterable[Values | Refusal], first_row: int) -> Iterator[PreviewedRow]:
+        """Each row that is not blank. first_row: the number of the first."""
+        for number, values in enumerate(rows, start=first_row):
             if isinstance(values, Refusal):
                 yield self._refuse(number, values)
             elif values:

@@ -18,11 +18,13 @@ REASON_COLUMNS = ("signalpost_row", "signalpost_reason")
 class RejectsFile:
     """Made with the first refused row, readable by its owner alone: it holds the rows as they are in the file.
 
-    columns: a CSV file with these and two more; None: JSON Lines, for rows that are no table.
+    columns: a CSV file with these and two more; None: JSON Lines, for rows that are no table. separator: as the file
+    itself has it. A mark at the beginning tells spreadsheets that it is UTF-8.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str] | None, *, keep_bytes: int) -> None:
+    def __init__(self, path: Path, columns: Sequence[str] | None, *, keep_bytes: int, separator: str = ",") -> None:
         self.path = path
+        self._separator = separator
         self._columns = columns
         self.size = keep_bytes
         self._file: int | None = None
@@ -67,8 +69,9 @@ class RejectsFile:
             ]
             return b"".join(msgspec.json.encode(row, enc_hook=str) + b"\n" for row in rows)
         text = io.StringIO(newline="")
-        writer = csv.writer(text)
+        writer = csv.writer(text, delimiter=self._separator)
         if not self.size:
+            text.write("\ufeff")
             writer.writerow([*REASON_COLUMNS, *self._columns])
         for number, values, refusal in refused:
             writer.writerow([number, f"{refusal.code}: {refusal.sentence}", *values])

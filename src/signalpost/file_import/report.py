@@ -27,7 +27,7 @@ _FEW = 5
 
 def build_look_report(look: Look) -> RenderableType:
     """A file: its name, its size, and what its columns mean."""
-    count = "" if look.table.row_count is None else f", {look.table.row_count:,} rows"
+    count = "" if look.table.row_count is None else f", {count_rows(look.table.row_count)}"
     title = Text(f"\n{_show(look.table.name)}{count}\n", "bold")
     return title if look.plan is None else Group(title, build_plan_report(look.plan, look.table.columns, look.sample))
 
@@ -71,7 +71,8 @@ def _list_notes(plan: Plan, columns: Sequence[str]) -> Iterator[str]:
             yield f"{FIELDS[name].label} is {_show(text)} in every row."
     if "currency" not in plan.columns and "currency" not in plan.constants:
         yield "No currency is named, so Meta will count US dollars; --currency EUR changes that."
-    yield f"Times that carry no zone are read as {plan.timezone}; --timezone Europe/Berlin changes that."
+    change = "; --timezone Europe/Berlin changes that" if plan.timezone == "UTC" else ""
+    yield f"Times that carry no zone are read as {plan.timezone}{change}."
     if plan.dates is not None:
         yield f"Dates have the {'day' if plan.dates == 'day-first' else 'month'} first."
     if plan.decimal == "comma":
@@ -88,7 +89,7 @@ def build_findings_report(findings: Findings) -> RenderableType:
     """What a dry run found: rows that would be taken, the refused ones with reasons, the match keys."""
     parts: list[RenderableType] = [
         Text.assemble(
-            (f"{findings.row_count:,}", "bold"), " rows: ",
+            (count_rows(findings.row_count), "bold"), ": ",
             (f"{findings.sendable:,} would be sent", "green"), ", ",
             (f"{findings.row_count - findings.sendable:,} would not", "red" if findings.refused else "dim"), ".",
         )
@@ -128,6 +129,11 @@ def _build_coverage(findings: Findings) -> RenderableType:
 def build_refused_report(refused: Mapping[str, Occurrence], title: str = "Refused") -> RenderableType:
     """The reasons of refused rows."""
     return Group(_heading(title), _list_occurrences(refused, "red"))
+
+
+def count_rows(count: int) -> str:
+    """1 row, 2 rows."""
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def describe_position(position: Position) -> str:

@@ -17,7 +17,7 @@ import msgspec
 from signalpost.file_import.calls import Call
 from signalpost.file_import.progress import Position, Progress
 from signalpost.file_import.rejects import RejectsFile
-from signalpost.file_import.tables import FIRST_ROW, ImportFailed, Refusal, Values
+from signalpost.file_import.tables import ImportFailed, Refusal, Values
 from signalpost.tracking_client import BatchTooLarge, TrackingClient
 
 PATH = "/v1/import"
@@ -55,17 +55,21 @@ class _Batch:
 
 
 async def send_rows(
-    rows: Iterator[Values | Refusal], builder: Builder, client: TrackingClient, progress: Progress, rejects: RejectsFile
+    rows: Iterator[tuple[int, Values | Refusal]],
+    builder: Builder,
+    client: TrackingClient,
+    progress: Progress,
+    rejects: RejectsFile,
 ) -> AsyncIterator[tuple[Position, list[Refused]]]:
     """Send all rows from the noted position on; yields after each batch what is done and what was refused in it.
 
+    rows: each with its number, from the first row of the file.
     While the gateway writes one batch it reads the next, and a third is built here; they are noted in their order.
     """
-    start = progress.position.rows
-    numbered = enumerate(islice(rows, start, None), start=start + FIRST_ROW)
+    remaining = islice(rows, progress.position.rows, None)
     under_way: deque[tuple[_Batch, asyncio.Task[_Posted]]] = deque()
     try:
-        while (batch := await _build_batch(numbered, builder)).row_count:
+        while (batch := await _build_batch(remaining, builder)).row_count:
             if len(under_way) == BATCHES_UNDER_WAY:
                 yield await _settle(*under_way[0], progress, rejects)
                 under_way.popleft()

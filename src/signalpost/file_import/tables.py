@@ -19,7 +19,7 @@ SAMPLE_ROWS = 1_000
 MAX_LINE_BYTES = 1 << 20
 HEAD_BYTES = 64 << 10
 
-FIRST_ROW = 2
+ROW_BELOW_HEADER = 2
 """As a spreadsheet counts: the header is row 1."""
 
 
@@ -47,7 +47,7 @@ class Table(Protocol):
 
     columns: their names, each once. row_count: None when nobody knows before the end (standard input).
     digest: 64 hex digits that stand for this content; of a stream, for its beginning.
-    is_semicolon_separated: a hint that numbers have a decimal comma.
+    is_semicolon_separated: a hint that numbers have a decimal comma. first_row: its number, as people count.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Table(Protocol):
     row_count: int | None
     digest: str
     is_semicolon_separated: bool
+    first_row: int
 
     def rows(self) -> Iterator[Values | Refusal]:
         """Every row from the first one on; an empty sequence for a blank line. Once only for standard input."""
