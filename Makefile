@@ -6,7 +6,7 @@ BIN = .venv/bin
 export PYTHON UPGRADE
 
 .DEFAULT_GOAL := help
-.PHONY: assets help demo test check mutate bench format reference requirements changelog clean browser sdk-clients
+.PHONY: assets help demo test check mutate bench soak format reference requirements changelog clean browser sdk-clients
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ bench: .venv/.dev ## run the benchmarks
 	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do \
 		$(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; \
 	done
+
+soak: .venv/.dev ## run the fault tests that take long, with a release's numbers (SOAK_MINUTES=10 of mixed faults)
+	@$(BIN)/python -m tests.faults.soak $(ARGS)
 
 format: .venv/.dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --quiet --fix-only

@@ -42,13 +42,18 @@ class Program:
         """SIGKILL: the process gets no chance to finish anything."""
         self.process.kill()
         self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self._close()
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        code = self.process.wait(timeout=30)
+        self._close()
+        return code
+
+    def _close(self) -> None:
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
 
 def start(*arguments: str, folder: Path, environment: Mapping[str, str] | None = None) -> Program:

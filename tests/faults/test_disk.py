@@ -1,4 +1,4 @@
-"""Faults of the disk: power is lost (F2), a write or a sync fails, or there is no room (F2c)."""
+"""Faults of the disk: power is lost (F2), writes and syncs fail or find no room (F2c), bytes have changed (F4)."""
 
 import asyncio
 import itertools
@@ -14,11 +14,13 @@ import pytest
 from signalpost.model.errors import QueueUnavailable
 from signalpost.queue import upkeep
 from signalpost.queue.sqlite import SqliteQueue
+from tests.faults.damage import flip_bytes
 from tests.faults.observed_vfs import Observer, Operation, Sync, Write, observed
 from tests.faults.power_loss import cut_power
 from tests.queue.builders import Clock, build_call, get_event_ids, lease
 
 IMAGES = 200
+DAMAGES = 5
 
 
 @pytest.fixture
@@ -39,6 +41,13 @@ async def test_power_loss(folder: Path):
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     assert await cut_power(folder, IMAGES, seed) == []
+
+
+async def test_flipped_bytes(folder: Path):
+    """F4: a changed bit or a page of rubbish: nothing wrong is ever sent, and `recover` saves what is whole."""
+    first = random.randrange(2**16)
+    print(f"seed {first}")
+    assert await flip_bytes(folder, range(first, first + DAMAGES)) == []
 
 
 class FailingDisk(Observer):

@@ -1,4 +1,5 @@
 """Faults of Meta, at the numbers of each: down (F6), hanging (F7), refusing data (F8), throttling (F9), paused (F10).
+And a clock of ours that is wrong (F5), which Meta's answers show.
 
 The worker, the queue and the sockets are real; where hours pass, the worker's and the queue's clocks are put forward.
 """
@@ -9,7 +10,7 @@ import random
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from signalpost.meta.client import MetaClient
 from signalpost.model.delivery import NewEvent
 from signalpost.model.ids import DatasetId, DestinationId
 from tests.builders import DATASET, DESTINATION, build_new_event
-from tests.deliver.bench import GOOD_TOKEN, Bench, SteppedClock, find_attempts, poll
+from tests.deliver.bench import GOOD_TOKEN, Bench, SteppedClock, find_attempts, poll, read_clock
 
 OTHER = DestinationId("other-pixel")
 OTHER_DATASET = DatasetId("4242424242")
@@ -39,6 +40,15 @@ class SteppedBench(Bench):
     async def rest(self, worker: Worker) -> None:
         """Wait until nothing is under way and the worker waits for a time to come."""
         await poll(lambda: worker.describe().batches_in_flight == 0 and self.clock.is_awaited, timeout=PATIENCE)
+
+    async def step_until_delivered(self, count: int) -> float:
+        """Let time pass from one moment that is waited for to the next; return how many seconds that took."""
+        began = self.clock.monotonic()
+        while (await self.count()).delivered < count:
+            await asyncio.sleep(0.02)
+            if self.clock.is_awaited:
+                self.step()
+        return self.clock.monotonic() - began
 
     def step(self) -> float:
         seconds = self.clock.step()
@@ -330,3 +340,38 @@ async def test_block_that_is_lifted(bench):
     bench.step()
     await bench.until_all(delivered=5)
     assert bench.telemetry.told == ["paused: blocked", "resumed"]
+
+
+# --- F5: the clock is wrong ---
+
+_WRONG_CLOCKS = {
+    "a second back, as at a leap second": timedelta(seconds=-1),
+    "an hour ahead": timedelta(hours=1),
+    "an hour back": timedelta(hours=-1),
+    "8 days ahead": timedelta(days=8),
+    "8 days back": timedelta(days=-8),
+    "1970": datetime(1970, 1, 2, tzinfo=UTC) - datetime.now(UTC),
+}
+
+
+@pytest.mark.parametrize("meta_is_down", [False, True])
+@pytest.mark.parametrize("wrong", _WRONG_CLOCKS.values(), ids=_WRONG_CLOCKS)
+async def test_wrong_clock(bench, wrong, meta_is_down):
+    """F5: nothing expires and nothing is given up by a wrong clock, and once it is right everything goes on."""
+    if meta_is_down:
+        bench.emulator.arm(FaultPlan("service_unavailable", times=1))
+    bench.clock.read_now = lambda: read_clock() + wrong
+    await bench.put(*build_events(50))
+    worker = bench.start(max_events=10, batches_in_flight=1, retry=REAL_DELAYS)
+    await bench.until_requests(1)
+    if meta_is_down or abs(wrong) > timedelta(minutes=5):  # only an answer of Meta shows that our clock is wrong
+        await bench.rest(worker)
+        assert bench.telemetry.told == ["paused: clock_skew"] * (not meta_is_down)
+    counts = await bench.count()
+    assert (counts.expired, counts.rejected) == (0, {})
+    bench.clock.read_now = read_clock
+    if meta_is_down:
+        bench.advance(3_600)  # what a clock that was ahead has put off waits as long, a day at most
+    async with asyncio.timeout(PATIENCE):
+        assert await bench.step_until_delivered(50) < 15 * 60
+    await bench.until_all(delivered=50)

@@ -4,6 +4,7 @@ One look-up finds any path (docs/decisions, number 10), and it is no ASGI app, s
 call does (number 29). What each path is stands in `paths.py`; what is answered, in `answers.py`.
 """
 
+import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -43,6 +44,10 @@ from signalpost.model.segment_event import RequestContext
 from signalpost.telemetry import Telemetry
 
 _SHORTEST_RETRY, _LONGEST_RETRY = 5, 60
+
+# While a text is worked on, what is made of it takes some eight times its size. More at once would not be done sooner.
+_LARGE_TEXT_BYTES: Final = 256 << 10
+_LARGE_TEXTS_AT_ONCE: Final = 4
 
 _NO_SUCH_PATH: Final = RequestFault("not_found", "no such path; calls go to /v1/track, /v1/batch and so on")
 _UNKNOWN_SOURCE: Final = RequestFault("unknown_source", "no source has this write key")
@@ -96,6 +101,7 @@ class TrackingApi:
             bad_keys_per_minute=settings.bad_keys_per_minute,
         )
         self._memory = BodyMemory(settings.body_memory_bytes)
+        self._large_texts = asyncio.Semaphore(_LARGE_TEXTS_AT_ONCE)
         self._sdk_settings = SdkSettings(settings.public_url)
 
     def is_trusted_proxy(self, address: str) -> bool:
@@ -189,6 +195,18 @@ class TrackingApi:
     async def _take_text(
         self, request: TrackingRequest, path: TrackingPath, source: Source | None, text: bytes | RequestFault
     ) -> Answer:
+        """Hold the text in memory, and work on it; on few large ones at a time."""
+        if isinstance(text, bytes):
+            if not self._memory.take(request, max(len(text) - request.bytes_received, 0)):
+                text = NO_ROOM
+            elif len(text) > _LARGE_TEXT_BYTES:
+                async with self._large_texts:
+                    return await self._work_on(request, path, source, text)
+        return await self._work_on(request, path, source, text)
+
+    async def _work_on(
+        self, request: TrackingRequest, path: TrackingPath, source: Source | None, text: bytes | RequestFault
+    ) -> Answer:
         """Decode, find the source if it was not known yet, store, answer."""
         decoded = text if isinstance(text, RequestFault) else self._decode(request, path, text)
         if isinstance(decoded, RequestFault):
@@ -209,8 +227,6 @@ class TrackingApi:
         return await self._store(request, path, source, decoded)
 
     def _decode(self, request: TrackingRequest, path: TrackingPath, text: bytes) -> DecodedBatch | RequestFault:
-        if not self._memory.take(request, max(len(text) - request.bytes_received, 0)):
-            return NO_ROOM
         request.bytes_decompressed = len(text)
         return decode_batch(text, self._limits) if path.kind == "batch" else decode_single(text, self._limits)
 
