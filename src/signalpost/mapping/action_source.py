@@ -35,7 +35,12 @@ _DEFAULT = ActionSource()
 
 
 def build_action_source(properties: Mapping[str, object], default: str, findings: Findings) -> str:
-    """The event's own action_source (either spelling), else the default; one Meta does not know rejects the event."""
+    """The event's own action_source (either spelling), else the default; one Meta does not know rejects the event.
+
+    default: one that needs no more fields.
+    """
+    if "action_source" not in properties and "actionSource" not in properties:
+        return default
     given = properties.get("action_source")
     if given is None or given == "":
         given = properties.get("actionSource")

@@ -40,11 +40,10 @@ def build_custom_data(
     value, contents: as their own builders found them.
     Source: Meta, "Custom Data Parameters"; Segment, "Facebook Conversions API destination", default mappings.
     """
-    custom_data = _build_value(properties, event_name, value, findings)
-    custom_data.update(contents)
+    custom_data = {**_build_value(properties, event_name, value, findings), **contents}
     rule = options.personal_data
-    search_string = _build_search_string(properties.get("query"), rule, findings)
-    if search_string:
+    query = properties.get("query")
+    if query is not None and (search_string := _build_search_string(query, rule, findings)):
         custom_data["search_string"] = search_string
     if options.mapped_elsewhere:
         properties = _leave_out(properties, options.mapped_elsewhere)
@@ -84,8 +83,6 @@ def _build_value(properties: JsonObject, event_name: str, value: float | None, f
 
 
 def _build_search_string(query: object, rule: Rule, findings: Findings) -> str | None:
-    if query is None:
-        return None
     cleaned = clean_value(query, rule, findings)
     if cleaned is None or isinstance(cleaned, str):
         return cleaned
