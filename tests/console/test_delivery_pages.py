@@ -36,7 +36,9 @@ async def test_a_rejected_event_is_counted_explained_and_shown(gateway: Gateway)
     assert '<tr class="chosen">' in error.text
     assert "100 % </b>" in error.text or ">100 %<" in error.text
     assert "&#34;event_name&#34;: &#34;Purchase&#34;" in error.text
-    assert "Balanced" in (await browser.get("/delivery/ledger")).text
+    ledger = (await browser.get("/delivery/ledger")).text
+    assert "Balanced" in ledger
+    assert "until <time" in ledger  # it is counted more seldom than the rest, so the two may differ for a while
     assert "1 dead letter</b> waits" in (await browser.get("/overview")).text
     trend = (await browser.get("/delivery/trend?period=1h")).json
     assert sum(trend["failed"]) == 1

@@ -90,7 +90,7 @@ async def show_now(request: Request, parts: Parts, caller: Viewer, view: Looked)
 async def show_ledger(request: Request, parts: Parts, caller: Viewer, view: Looked) -> Response:
     """Whether every accepted event is in exactly one state. It counts rows, so it is asked for seldom."""
     ledger = await parts.queue.counts(view.destination_id)
-    return render(request, "delivery_ledger.html", caller=caller, ledger=ledger)
+    return render(request, "delivery_ledger.html", caller=caller, ledger=ledger, counted_at=parts.now())
 
 
 @router.get("/delivery/trend")
