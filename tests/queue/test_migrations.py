@@ -104,6 +104,22 @@ async def test_copy_is_made_before_and_upgrading_again_does_nothing(tmp_path: Pa
     assert copy.stat().st_mtime_ns == copied_at
 
 
+async def test_the_copy_goes_when_its_dead_letters_would(tmp_path: Path):
+    """Nothing personal outlasts its retention in a file that nobody looks at any more."""
+    unpack(tmp_path, 1)
+    clock = Clock()
+    queue = SqliteQueue.open(tmp_path, now=clock.now, monotonic=clock.monotonic)
+    copy = tmp_path / "queue.db.bak-1"
+    os.utime(copy, (NOON.timestamp(), NOON.timestamp()))
+    clock.set_wall(NOON + timedelta(days=30))
+    await queue.prune()
+    assert copy.exists()
+    clock.set_wall(NOON + timedelta(days=30, seconds=1))
+    await queue.prune()
+    assert not copy.exists()
+    await queue.close()
+
+
 @pytest.mark.parametrize("schema", range(1, SCHEMA))
 async def test_crash_in_the_middle_of_an_upgrade(tmp_path: Path, schema: int):
     """F16: a process that dies in a step leaves a whole older schema, and the next start upgrades it."""

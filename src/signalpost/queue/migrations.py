@@ -6,6 +6,7 @@ restart, so that whoever still names an old event or dead letter never hits a ne
 """
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -234,6 +235,13 @@ def migrate(connection: apsw.Connection) -> None:
             if number > 1:
                 failpoints.reach("in_migration")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}")
+
+
+def delete_old_copies(path: Path, before: datetime) -> None:
+    """Delete the copies of a queue that were made before an upgrade, as far as they are older than this."""
+    for copy in path.parent.glob(f"{path.name}.bak-*"):
+        if copy.stat().st_mtime < before.timestamp():
+            copy.unlink()
 
 
 def _copy_before(connection: apsw.Connection, schema: int) -> None:

@@ -35,6 +35,7 @@ from signalpost.queue.instants import to_milliseconds_after
 from signalpost.queue.interface import Durability
 from signalpost.queue.leases import Arrivals, Leases
 from signalpost.queue.ledger import LedgerStore
+from signalpost.queue.migrations import delete_old_copies
 from signalpost.queue.puts import PutStore, prepare_put
 from signalpost.queue.reading import EventsRead, find_due, find_next_due, read_events
 from signalpost.queue.retention import ROWS_PER_STEP, Retention, build_steps, limit_kept_payloads
@@ -94,6 +95,7 @@ class SqliteQueue(Inquiries):
         self._fresh = FreshEvents()
         self._is_closed = False
         self._room = room
+        self._path = path
         connection = open_for_writing(path)
         self._reader = open_for_reading(path)
         super().__init__(path, Leases(monotonic), retention or Retention(), now, monotonic)
@@ -318,6 +320,8 @@ class SqliteQueue(Inquiries):
         for step in build_steps(self._retention, self._ledger, self._seen, self._now_ms()):
             while await self._writer.settle(step, ROWS_PER_STEP):
                 pass
+        # They hold what the queue held, so they must not outlast what is kept longest.
+        await asyncio.to_thread(delete_old_copies, self._path, self._now() - self._retention.dead_letters)
 
     async def close(self) -> None:
         """Finish what is being written and let go of the file."""
