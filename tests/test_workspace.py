@@ -18,7 +18,8 @@ from signalpost.store.audit import Actor
 from signalpost.store.connected_tokens import ConnectedToken
 from signalpost.store.database import SettingsStore
 from signalpost.vault import Vault
-from signalpost.workspace import ChangeRefused, Workspace
+from signalpost.workspace.changes import ChangeRefused
+from signalpost.workspace.workspace import Workspace
 
 ANN = Actor("ann", "192.0.2.1")
 SLUG = "facebook-conversions-api"

@@ -62,7 +62,7 @@ from signalpost.store.database import SettingsStore, read_known_value
 from signalpost.store.retention import forget_what_is_over
 from signalpost.telemetry import Telemetry
 from signalpost.vault import open_vault
-from signalpost.workspace import Workspace
+from signalpost.workspace.workspace import Workspace
 
 _OTHER_OPEN_FILES = 500
 """What the process needs beside connections of clients: files, the console, Meta."""

@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from signalpost.workspace import DestinationEntry, SourceEntry, Workspace, build_plain_settings, build_secret_settings
+from signalpost.workspace.entries import DestinationEntry, SourceEntry
+from signalpost.workspace.settings import build_plain_settings, build_secret_settings
+from signalpost.workspace.workspace import Workspace
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _HEADER: Final = """\

@@ -16,7 +16,8 @@ from signalpost.console.refusals import Refusal
 from signalpost.meta.login import FacebookLogin, LoginRefused
 from signalpost.store.audit import Actor
 from signalpost.store.connected_tokens import ConnectedToken
-from signalpost.workspace import ChangeRefused, Workspace
+from signalpost.workspace.changes import ChangeRefused
+from signalpost.workspace.workspace import Workspace
 
 CONNECT_COOKIE: Final = "signalpost_connect"
 CALLBACK_PATH: Final = "/oauth/callback"

@@ -22,7 +22,7 @@ from signalpost.model.ids import DestinationId
 from signalpost.queue.interface import Queue
 from signalpost.store.database import SettingsStore
 from signalpost.telemetry import Telemetry
-from signalpost.workspace import Workspace
+from signalpost.workspace.workspace import Workspace
 
 
 class Discard(Protocol):

@@ -12,7 +12,7 @@ from signalpost.store.api_tokens import ApiToken
 from signalpost.store.audit import Actor, record_change
 from signalpost.store.database import SettingsStore
 from signalpost.store.users import Role, User
-from signalpost.workspace import ChangeRefused
+from signalpost.workspace.changes import ChangeRefused
 
 _NAME_CHARACTERS: Final = 64
 

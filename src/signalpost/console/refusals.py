@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from signalpost.console.rendering import render_refusal
 from signalpost.model.errors import QueueUnavailable, SettingsUnavailable
-from signalpost.workspace import ChangeRefused
+from signalpost.workspace.changes import ChangeRefused
 
 _STATUS_OF_CHANGE: Final = {"not_found": 404, "from_file": 409, "name_taken": 409, "in_use": 409, "invalid": 422}
 

@@ -32,7 +32,7 @@ from signalpost.store.database import SETTINGS_NAME
 from signalpost.store.destinations import list_destinations
 from signalpost.store.schema import check_file
 from signalpost.vault import MASTER_KEY_NAME, Vault, parse_master_key, read_key_file
-from signalpost.workspace import build_stored_destination, needs_token, use_connected_token
+from signalpost.workspace.in_force import build_stored_destination, needs_token, use_connected_token
 
 _OFFLINE: Final = "facebook-offline-conversions"
 _AT_ONCE: Final = 8

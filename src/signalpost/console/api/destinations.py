@@ -14,7 +14,8 @@ from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.refusals import Refusal
 from signalpost.mapping.destinations import DESTINATION_TYPES
 from signalpost.model.check import Verdict
-from signalpost.workspace import DestinationEntry, Origin, build_secret_settings, find_secret_settings
+from signalpost.workspace.entries import DestinationEntry, Origin
+from signalpost.workspace.settings import build_secret_settings, find_secret_settings
 
 router = APIRouter(prefix="/api/destinations", tags=["destinations"])
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from signalpost.console.access import Admin, Viewer
 from signalpost.console.parts import Parts
-from signalpost.workspace import Origin, SourceEntry
+from signalpost.workspace.entries import Origin, SourceEntry
 
 router = APIRouter(prefix="/api/sources", tags=["sources"])
 

@@ -18,7 +18,7 @@ from signalpost.model.dead_letters import DeadLetterFilter
 from signalpost.model.ids import DestinationId
 from signalpost.model.ledger import PendingCounts, Statistics
 from signalpost.store.audit import record_change
-from signalpost.workspace import ChangeRefused
+from signalpost.workspace.changes import ChangeRefused
 
 router = APIRouter()
 

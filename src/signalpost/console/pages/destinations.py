@@ -15,7 +15,7 @@ from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.rendering import redirect, render
 from signalpost.console.setting_forms import build_form, read_form
 from signalpost.mapping.destinations import DESTINATION_TYPES
-from signalpost.workspace import ChangeRefused
+from signalpost.workspace.changes import ChangeRefused
 
 router = APIRouter()
 

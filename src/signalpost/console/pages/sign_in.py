@@ -19,7 +19,7 @@ from signalpost.console.rendering import redirect, render
 from signalpost.store.audit import Actor
 from signalpost.store.sessions import LASTS_FOR
 from signalpost.store.users import User
-from signalpost.workspace import ChangeRefused
+from signalpost.workspace.changes import ChangeRefused
 
 router = APIRouter()
 

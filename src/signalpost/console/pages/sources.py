@@ -13,7 +13,7 @@ from signalpost.console.parts import Parts
 from signalpost.console.rendering import redirect, render
 from signalpost.console.snippets import build_snippets
 from signalpost.model.ids import SourceId
-from signalpost.workspace import ChangeRefused
+from signalpost.workspace.changes import ChangeRefused
 
 router = APIRouter()
 

@@ -11,7 +11,7 @@ from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.passwords import MIN_CHARACTERS
 from signalpost.console.rendering import redirect, render
 from signalpost.store.users import Role
-from signalpost.workspace import ChangeRefused
+from signalpost.workspace.changes import ChangeRefused
 
 router = APIRouter()
 

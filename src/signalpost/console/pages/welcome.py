@@ -15,7 +15,8 @@ from signalpost.console.rendering import redirect, render
 from signalpost.console.snippets import build_snippets
 from signalpost.history.entries import CallEntry
 from signalpost.model.ids import SourceId
-from signalpost.workspace import ChangeRefused, DestinationEntry, SourceEntry
+from signalpost.workspace.changes import ChangeRefused
+from signalpost.workspace.entries import DestinationEntry, SourceEntry
 
 router = APIRouter()
 

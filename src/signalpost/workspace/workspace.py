@@ -6,87 +6,35 @@ file declares belongs to the file: it is shown, and not changed here; where both
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import apsw
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from signalpost.catalog import Catalog, Source
 from signalpost.mapping.destinations import DESTINATION_TYPES
-from signalpost.mapping.destinations.destination_type import Destination, DestinationSettings, DestinationType
-from signalpost.model.errors import ConfigError, SignalpostError
-from signalpost.model.ids import DestinationId, SourceId, WriteKey
+from signalpost.mapping.destinations.destination_type import Destination
+from signalpost.model.ids import DestinationId, WriteKey
 from signalpost.store import destinations as destination_rows
 from signalpost.store import sources as source_rows
 from signalpost.store.audit import Actor, record_change
-from signalpost.store.connected_tokens import (
-    ConnectedToken,
-    forget_connected_token,
-    list_connected_tokens,
-    save_connected_token,
-)
+from signalpost.store.connected_tokens import ConnectedToken, forget_connected_token, save_connected_token
 from signalpost.store.database import SettingsStore
-
-Origin = Literal["file", "console"]
-RefusalCode = Literal["not_found", "from_file", "name_taken", "invalid", "in_use"]
+from signalpost.workspace.changes import ChangeRefused, check_name
+from signalpost.workspace.entries import DestinationEntry, SourceEntry
+from signalpost.workspace.in_force import InForce, read_in_force
+from signalpost.workspace.settings import (
+    build_plain_settings,
+    build_secret_settings,
+    check_settings,
+    compare_settings,
+)
 
 MAX_WRITE_KEYS: Final = 2
-_NAME_CHARACTERS: Final = 64
 _SECRET_SHOWN: Final = "(secret)"  # noqa: S105 - what is shown in its place
 
 Answer = TypeVar("Answer")
-
-
-class ChangeRefused(SignalpostError):
-    """A change that makes no sense. faults: field -> what is wrong with it, for people; empty when no field is."""
-
-    def __init__(self, code: RefusalCode, message: str, faults: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.code: RefusalCode = code
-        self.message = message
-        self.faults = dict(faults or {})
-
-
-@dataclass(frozen=True, slots=True)
-class SourceEntry:
-    """A source as people see it. `keys`: each with the time it was made; None for the file's."""
-
-    name: str
-    origin: Origin
-    is_enabled: bool
-    keys: Sequence[tuple[WriteKey, datetime | None]]
-    destinations: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class DestinationEntry:
-    """A destination as people see it. `sources`: the names of those whose calls it takes.
-
-    connected: where its token comes from when somebody connected it with Facebook.
-    """
-
-    name: str
-    origin: Origin
-    destination: Destination
-    sources: Sequence[str]
-    connected: ConnectedToken | None = None
-
-    @property
-    def is_enabled(self) -> bool:
-        """Whether calls are mapped for it."""
-        return self.destination.is_enabled
-
-    @property
-    def type(self) -> DestinationType[Any]:
-        """Its destination type."""
-        return self.destination.type
-
-    @property
-    def settings(self) -> DestinationSettings:
-        """Its checked settings, with the secret ones masked by their type."""
-        return self.destination.settings
 
 
 class Workspace:
@@ -112,8 +60,7 @@ class Workspace:
         self._file_destinations: Mapping[str, Destination] = {}
         self._api_version = ""
         self._app_secret: SecretStr | None = None
-        self._sources: dict[str, SourceEntry] = {}
-        self._destinations: dict[str, DestinationEntry] = {}
+        self._in_force = InForce({}, {}, {}, {})
 
     def apply_file(
         self,
@@ -135,23 +82,23 @@ class Workspace:
     @property
     def sources(self) -> Sequence[SourceEntry]:
         """The sources in force: the file's, then those made here, each in order."""
-        return tuple(self._sources.values())
+        return tuple(self._in_force.source_entries.values())
 
     @property
     def destinations(self) -> Sequence[DestinationEntry]:
         """The destinations in force, in the same order."""
-        return tuple(self._destinations.values())
+        return tuple(self._in_force.destination_entries.values())
 
     def find_source(self, name: str) -> SourceEntry:
         """The source of this name. Raises ChangeRefused (not_found)."""
-        entry = self._sources.get(name)
+        entry = self._in_force.source_entries.get(name)
         if entry is None:
             raise ChangeRefused("not_found", f'There is no source named "{name}".')
         return entry
 
     def find_destination(self, name: str) -> DestinationEntry:
         """The destination of this name. Raises ChangeRefused (not_found)."""
-        entry = self._destinations.get(name)
+        entry = self._in_force.destination_entries.get(name)
         if entry is None:
             raise ChangeRefused("not_found", f'There is no destination named "{name}".')
         return entry
@@ -159,7 +106,7 @@ class Workspace:
     async def add_source(self, name: str, actor: Actor) -> SourceEntry:
         """Make a source with one write key. Raises ChangeRefused."""
         async with self._changing:
-            name = _check_name(name, self._sources, "source")
+            name = check_name(name, self._in_force.source_entries, "source")
 
             def add(connection: apsw.Connection) -> None:
                 source_rows.add_source(connection, name, self._now())
@@ -227,7 +174,7 @@ class Workspace:
     ) -> DestinationEntry:
         """Make a destination. settings: as its type reads them, secrets as text. Raises ChangeRefused."""
         async with self._changing:
-            name = _check_name(name, self._destinations, "destination")
+            name = check_name(name, self._in_force.destination_entries, "destination")
             destination_type = DESTINATION_TYPES.get(type_slug)
             if destination_type is None:
                 known = ", ".join(DESTINATION_TYPES)
@@ -239,7 +186,7 @@ class Workspace:
                 destination_rows.add_destination(connection, name, type_slug, plain, self._now())
                 for setting, secret in build_secret_settings(checked).items():
                     destination_rows.save_secret(connection, self._store.vault, name, setting, secret)
-                after = {"type": type_slug, **_show_settings(checked)}
+                after = {"type": type_slug, **build_plain_settings(checked)}
                 self._record(connection, actor, "destination.added", name, after=after)
 
             await self._change(add)
@@ -250,7 +197,7 @@ class Workspace:
         async with self._changing:
             old = self._find_own_destination(name).settings
             new = check_settings(type(old), {**old.model_dump(exclude_unset=True), **changes})
-            before, after = _compare(_show_settings(old), _show_settings(new))
+            before, after = compare_settings(build_plain_settings(old), build_plain_settings(new))
             old_secrets, new_secrets = build_secret_settings(old), build_secret_settings(new)
             moved = {key: new_secrets.get(key) for key in {*old_secrets, *new_secrets}}
             moved = {key: secret for key, secret in moved.items() if secret != old_secrets.get(key)}
@@ -293,7 +240,7 @@ class Workspace:
 
             def remove(connection: apsw.Connection) -> None:
                 destination_rows.remove_destination(connection, name)
-                before = {"type": entry.type.slug, **_show_settings(entry.settings)}
+                before = {"type": entry.type.slug, **build_plain_settings(entry.settings)}
                 self._record(connection, actor, "destination.removed", name, before=before)
 
             await self._change(remove)
@@ -393,137 +340,17 @@ class Workspace:
         return entry
 
     def _put_in_force(self) -> None:
-        vault = self._store.vault
-        stored_destinations = self._store.read(lambda connection: destination_rows.list_destinations(connection, vault))
-        stored_sources = self._store.read(lambda connection: source_rows.list_sources(connection, vault))
-        destinations = dict(self._file_destinations)
-        for stored in stored_destinations:
-            if stored.name not in destinations:
-                destinations[stored.name] = build_stored_destination(stored)
-        tokens = self._store.read(lambda connection: list_connected_tokens(connection, vault))
-        connected = {name: tokens[name] for name, each in destinations.items() if needs_token(each) and name in tokens}
-        destinations = {name: use_connected_token(each, tokens) for name, each in destinations.items()}
-        sources = {
-            name: replace(source, destinations=tuple(destinations[each.name] for each in source.destinations))
-            for name, source in self._file_sources.items()
-        }
-        times: dict[WriteKey, datetime] = {}
-        for source in stored_sources:
-            if source.name not in sources:
-                sources[source.name] = _build_source(source, destinations)
-                times |= {key.key: key.created_at for key in source.keys}
-        self._sources = {
-            name: SourceEntry(
-                name,
-                "file" if name in self._file_sources else "console",
-                source.is_enabled,
-                [(key, times.get(key)) for key in source.write_keys],
-                [destination.name for destination in source.destinations],
-            )
-            for name, source in sources.items()
-        }
-        self._destinations = {
-            name: DestinationEntry(
-                name,
-                "file" if name in self._file_destinations else "console",
-                destination,
-                [source.name for source in self._sources.values() if name in source.destinations],
-                connected.get(name),
-            )
-            for name, destination in destinations.items()
-        }
-        secret = self._app_secret
-        app_secrets = dict.fromkeys(map(DestinationId, connected), secret) if secret is not None else {}
-        self._catalog.replace(sources.values(), destinations.values(), self._api_version, app_secrets)
+        self._in_force = read_in_force(self._store, self._file_sources, self._file_destinations)
+        self._catalog.replace(
+            self._in_force.sources.values(),
+            self._in_force.destinations.values(),
+            self._api_version,
+            self._find_app_secrets(),
+        )
         self._on_change()
 
-
-def check_settings(settings_type: type[DestinationSettings], given: Mapping[str, Any]) -> DestinationSettings:
-    """The settings as their type reads them. Raises ChangeRefused with one fault for each field."""
-    try:
-        return settings_type.model_validate(dict(given))
-    except ValidationError as error:
-        faults: dict[str, str] = {}
-        for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            place = ".".join(str(part) for part in fault["loc"])
-            faults[place] = fault["msg"].replace("Input should be", "must be")
-        raise ChangeRefused("invalid", "Some settings need another look.", faults) from None
-
-
-def build_plain_settings(settings: DestinationSettings) -> dict[str, Any]:
-    """What differs from the defaults, as JSON, without the secret settings."""
-    return settings.model_dump(mode="json", exclude_defaults=True, exclude=set(find_secret_settings(type(settings))))
-
-
-def build_secret_settings(settings: DestinationSettings) -> dict[str, SecretStr]:
-    """The secret settings that are given."""
-    given = {name: getattr(settings, name) for name in find_secret_settings(type(settings))}
-    return {name: secret for name, secret in given.items() if secret is not None}
-
-
-def find_secret_settings(settings_type: type[DestinationSettings]) -> Sequence[str]:
-    """The names of the settings that are never shown again."""
-    return [name for name, field in settings_type.model_fields.items() if "SecretStr" in str(field.annotation)]
-
-
-def _show_settings(settings: DestinationSettings) -> dict[str, Any]:
-    return build_plain_settings(settings)
-
-
-def _compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What was and what is, for the keys that differ."""
-    changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return {key: old.get(key) for key in changed}, {key: new.get(key) for key in changed}
-
-
-def _check_name(name: str, taken: Mapping[str, object], kind: str) -> str:
-    name = " ".join(name.split())
-    if (
-        not name
-        or len(name) > _NAME_CHARACTERS
-        or not name.isprintable()
-        or {"/", "\\"} & set(name)
-        or name in {".", ".."}
-    ):
-        fault = f"must be 1 to {_NAME_CHARACTERS} characters, without slashes"
-        raise ChangeRefused("invalid", f"Name the {kind}.", {"name": fault})
-    if name.casefold() in {known.casefold() for known in taken}:
-        raise ChangeRefused("name_taken", f'There is already a {kind} named "{name}".', {"name": "is taken"})
-    return name
-
-
-def needs_token(destination: Destination) -> bool:
-    """Whether its settings give none, so that a connected one is used."""
-    return destination.settings.access_token is None
-
-
-def use_connected_token(destination: Destination, tokens: Mapping[str, ConnectedToken]) -> Destination:
-    """The destination with its connected token, if it needs and has one."""
-    token = tokens.get(destination.name)
-    if token is None or not needs_token(destination):
-        return destination
-    settings = destination.settings.model_copy(update={"access_token": token.access_token})
-    return replace(destination, settings=settings)
-
-
-def build_stored_destination(stored: destination_rows.StoredDestination) -> Destination:
-    """A destination as it is in force. Raises ConfigError when this program can't use what is stored."""
-    destination_type = DESTINATION_TYPES.get(stored.type)
-    if destination_type is None:
-        raise ConfigError(f'The stored destination "{stored.name}" has a type that is not known here: {stored.type}')
-    try:
-        settings = check_settings(destination_type.settings, {**stored.settings, **stored.secrets})
-    except ChangeRefused as refusal:
-        faults = "; ".join(f"{key} {fault}" for key, fault in refusal.faults.items())
-        raise ConfigError(f'The stored destination "{stored.name}" can\'t be used: {faults}') from None
-    return Destination(DestinationId(stored.name), stored.name, destination_type, settings, stored.is_enabled)
-
-
-def _build_source(stored: source_rows.StoredSource, destinations: Mapping[str, Destination]) -> Source:
-    return Source(
-        id=SourceId(stored.name),
-        name=stored.name,
-        write_keys=tuple(key.key for key in stored.keys),
-        destinations=tuple(destinations[name] for name in stored.destinations if name in destinations),
-        is_enabled=stored.is_enabled,
-    )
+    def _find_app_secrets(self) -> Mapping[DestinationId, SecretStr]:
+        """The app secret for those whose token is a connected one."""
+        connected = [entry.name for entry in self.destinations if entry.connected is not None]
+        secret = self._app_secret
+        return dict.fromkeys(map(DestinationId, connected), secret) if secret is not None else {}

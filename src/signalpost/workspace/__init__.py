@@ -1,0 +1,1 @@
+"""The sources and destinations that people change while the gateway runs."""
