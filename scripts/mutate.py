@@ -50,6 +50,7 @@ CHECKS = {
         "test_places",
         "test_phone_numbers",
         "test_numbering_plans:test_some",
+        "test_numbering_plans:test_what",
     ],
 }
 """What notices a mutant -> files of tests/mapping, or one test of a file; the first to fail ends the run."""

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 
 import phonenumbers
+import pytest
 from phonenumbers import PhoneNumber, PhoneNumberFormat
 
 from signalpost.mapping import numbering_plans
@@ -81,6 +82,26 @@ def test_some_numbers() -> None:
 def test_a_hundred_thousand_numbers_of_thirty_countries() -> None:
     """Enough numbers to trust it."""
     compare(100_000, random.Random(20261127))
+
+
+@pytest.mark.parametrize(
+    ("text", "country", "digits"),
+    [
+        pytest.param("011 15-2345-6789", "ar", "5491123456789", id="the 15 of a mobile number becomes a 9"),
+        pytest.param("0 21 98765-4321", "br", "5521987654321", id="a prefix that could hold a carrier, and does not"),
+        pytest.param("8 (912) 345-67-82", "ru", "79123456782", id="the first of two countries that share a code"),
+        pytest.param("8 (771) 005 0358", "kz", "77710050358", id="the second"),
+        pytest.param("8 (771) 005 0358", "ru", None, id="of the second, written in the first"),
+        pytest.param("0044 20 7946 0958", "fr", "442079460958", id="as dialled abroad"),
+        pytest.param("0044 20 7946 0958", None, "442079460958", id="as dialled abroad, nobody knows where"),
+        pytest.param("011 44 20 7946 0958", "us", None, id="as dialled abroad, but not with 00"),
+        pytest.param("000 20 7946 0958", None, None, id="too many zeros"),
+    ],
+)
+def test_what_needs_no_library(text: str, country: str | None, digits: str | None) -> None:
+    """The plans answer for what people write most; None leaves the answer to the library."""
+    assert recognize_number(text, country) == digits
+    assert ask_library(text, country) == digits or digits is None
 
 
 def test_plans_are_few() -> None:
