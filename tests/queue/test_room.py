@@ -84,6 +84,16 @@ def test_what_is_kept_goes_before_ingest_is_refused(tmp_path: Path):
     assert (room.is_tight, room.state) == (True, "normal")
 
 
+@pytest.mark.parametrize(
+    ("total", "mark"),
+    [(1 << 30, 256 << 20), (20 << 30, 1 << 30), (4 << 40, 4 << 30)],
+    ids=["small", "middling", "large"],
+)
+def test_low_mark(total: int, mark: int):
+    """A twentieth of the disk, but enough on a small one, and no waste of a large one."""
+    assert RoomLimits().find_low_mark(DiskUsage(total, 0, total)) == mark
+
+
 def test_one_source_fills_half_of_the_queue_at_most(tmp_path: Path):
     """A source that has filled its share is refused alone; a full queue refuses all."""
     room = Disk().build_room(tmp_path)

@@ -146,7 +146,9 @@ class QueueSection(_Section):
     max_bytes: int = Field(0, ge=0, description="Payload bytes that may wait; 0 is 80 % of the disk.")
     max_source_share: float = Field(0.5, gt=0, le=1, description="The part of max_bytes that one source may fill.")
     low_disk_bytes: int = Field(256 << 20, ge=0, description="Free space below which calls are answered with 503.")
-    low_disk_share: float = Field(0.05, ge=0, lt=1, description="The same as a part of the disk; the larger counts.")
+    low_disk_share: float = Field(
+        0.05, ge=0, lt=1, description="The same as a part of the disk, 4 GiB at most; the larger counts."
+    )
     ballast_bytes: int = Field(16 << 20, ge=0, description="Room that is set aside, to go on when the disk is full.")
     recovery_seconds: float = Field(10.0, ge=0, description="How long twice that space must be free to go on.")
 

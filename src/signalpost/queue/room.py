@@ -21,12 +21,14 @@ BALLAST_NAME: Final = "ballast"
 class RoomLimits:
     """low: free space below which ingest is refused, the larger of both. waiting_bytes: payload bytes that may wait.
 
+    most_low_bytes: low_share asks for no more, since a twentieth of a large disk is more than a queue needs.
     waiting_bytes: 0 is 80 % of the disk. source_share: the part of it that one source may fill. recovery_seconds: how
     long there must be twice the low mark before ingest opens again.
     """
 
     low_bytes: int = 256 << 20
     low_share: float = 0.05
+    most_low_bytes: int = 4 << 30
     ballast_bytes: int = 16 << 20
     recovery_seconds: float = 10.0
     waiting_bytes: int = 0
@@ -34,7 +36,7 @@ class RoomLimits:
 
     def find_low_mark(self, usage: "DiskUsage") -> int:
         """The free bytes below which ingest is refused."""
-        return max(self.low_bytes, int(usage.total * self.low_share))
+        return max(self.low_bytes, min(int(usage.total * self.low_share), self.most_low_bytes))
 
 
 DiskState = Literal["normal", "low", "full"]
