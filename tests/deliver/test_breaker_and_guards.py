@@ -54,6 +54,8 @@ def test_minute_after_an_outage():
     pace = Pace(PacePolicy(least_after_outage=10))
     for second in range(600):
         pace.sent(100, now=second)
+        pace.sent(900, now=second)  # in vain
+        pace.taken(100, now=second)
     pace.failed(now=600)
     pace.failed(now=4_000)
     pace.recovered(now=5_000)

@@ -51,6 +51,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
     last_kind: type[Outcome]
     in_a_row: int
+    event_count: int
 
 
 @dataclass(slots=True)
@@ -103,7 +104,7 @@ class Gate:
     def begin(self, count: int, now: float) -> Attempt:
         """A request with so many events goes out."""
         self._pace.sent(count, now)
-        return Attempt(self._last_kind, self._in_a_row)
+        return Attempt(self._last_kind, self._in_a_row, count)
 
     def end(self, attempt: Attempt, answer: Answer, now: float, at: datetime) -> int:
         """The request was answered, or was not. Return how many outcomes of its kind were in a row before it."""
@@ -119,6 +120,7 @@ class Gate:
             self._pace.recovered(now)
         if isinstance(answer.outcome, Accepted | Unclear):
             self._breaker.succeeded()
+            self._pace.taken(attempt.event_count, now)
             self._resumed_by_probe = None
             self._follow_usage(answer, now)
         return failures

@@ -37,7 +37,7 @@ class RateMeter:
         self._weighed = 0.0
 
     def add(self, count: int, now: float) -> None:
-        """So many events were sent."""
+        """So many events were taken."""
         if self._started_at is None:
             self._started_at = self._read_at = now
         self._decay(now)
@@ -74,9 +74,12 @@ class Pace:
     def sent(self, count: int, now: float) -> None:
         """A batch goes out now."""
         rate = self.find_limit(now)
-        self._meter.add(count, now)
         if rate is not None:
             self.free_at = max(now, self.free_at) + count / rate
+
+    def taken(self, count: int, now: float) -> None:
+        """Meta took so many events: what was sent in vain tells nothing of what is usual."""
+        self._meter.add(count, now)
 
     def failed(self, now: float) -> None:
         """An outage begins, or goes on: remember what was usual before it."""
