@@ -239,6 +239,20 @@ class QueueContract:
         bench.clock.set_wall(NOON - timedelta(days=8))
         assert get_event_ids(await lease(bench.queue)) == ["m1", "m2"]
 
+    async def test_a_clock_that_jumps_holds_up_a_retry_for_minutes_at_most(self, bench: Bench):
+        """Whether the clock was wrong when the retry was dated, or is set back afterwards by hours."""
+        await bench.queue.put([build_call("m1"), build_call("m2")])
+        first, second = await lease(bench.queue)
+        await bench.queue.retry_at([first], NOON + timedelta(hours=12), "throttled")
+        await bench.queue.retry_at([second], NOON + _MINUTE, "503")
+        bench.clock.advance(14 * _MINUTE)
+        assert get_event_ids(await lease(bench.queue)) == ["m2"]
+        bench.clock.advance(_MINUTE)
+        assert get_event_ids(await lease(bench.queue)) == ["m1", "m2"]  # the lease of m2 has ended
+        await bench.reopen()
+        bench.clock.set_wall(NOON - timedelta(hours=3))
+        assert get_event_ids(await lease(bench.queue)) == ["m1", "m2"]
+
     # --- settling ---
 
     async def test_ack_removes(self, bench: Bench):

@@ -15,8 +15,9 @@ from signalpost.model.ids import DestinationId, SourceId
 from signalpost.model.ledger import Backlog, CallCounts, EventCounts, Ledger, PendingCounts
 from signalpost.queue.ledger import HOUR
 
-# A row that is due later than this was dated by a clock that has been set back since: nobody waits that long by intent.
-LONGEST_WAIT_MS: Final = 24 * 3_600_000
+# No row is dated later than this: a longer rest is the destination's, which goes by a clock that nobody sets. So one
+# that is due later was dated by a clock that has been set back since, and a clock that jumps holds up nothing for long.
+LONGEST_WAIT_MS: Final = 15 * 60_000
 
 # Sum counters by state and code: since ever ...
 _SUM_EVER: Final = """

@@ -62,7 +62,10 @@ class Queue(Protocol):
     async def retry_at(
         self, events: Sequence[QueuedEvent], when: datetime, detail: str, *, charge: bool = True
     ) -> None:
-        """Not now: due again at `when`. `charge` adds one to their attempts; `detail` is for people."""
+        """Not now: due again at `when`, or in 15 minutes when that is sooner.
+
+        `charge` adds one to their attempts; `detail` is for people.
+        """
         ...
 
     async def dead_letter(self, events: Sequence[QueuedEvent], reason: DeadReason) -> None:

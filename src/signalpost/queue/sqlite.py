@@ -27,6 +27,7 @@ from signalpost.model.delivery import AcceptedCall, DeadReason, PutReceipt, Queu
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
 from signalpost.queue import dead_letters, settling
+from signalpost.queue.balance import LONGEST_WAIT_MS
 from signalpost.queue.database import open_for_reading, open_for_writing
 from signalpost.queue.discarding import count_waiting, find_last_before, find_waiting
 from signalpost.queue.fresh_events import FreshEvents
@@ -212,7 +213,7 @@ class SqliteQueue(Inquiries):
         self, events: Sequence[QueuedEvent], when: datetime, detail: str, *, charge: bool = True
     ) -> None:
         """Due again at `when`."""
-        due_ms = to_milliseconds_after(when)
+        due_ms = min(to_milliseconds_after(when), self._now_ms() + LONGEST_WAIT_MS)
         own = self._leases.find_own(events)
         await self._settle(own, lambda connection, _: settling.postpone(connection, own, due_ms, detail, charge=charge))
         for event in own:  # wakes who sleeps until the next event is due, so that it learns of this one
