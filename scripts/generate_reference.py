@@ -17,6 +17,7 @@ from scripts.reference_mapping import build_mapping
 from scripts.reference_rows import build_rows
 from signalpost.cli import app
 from signalpost.config.sections import Config, SourceSection
+from signalpost.console.meta_codes import META_CODES
 from signalpost.mapping.destinations import DESTINATION_TYPES
 from signalpost.metrics import METRICS, PREFIX
 from signalpost.model.results import REASONS, WARNINGS
@@ -110,6 +111,13 @@ def _build_codes() -> Iterator[str]:
     yield ""
     rows = ((f"`{text.code}`", f"`{reason}`", text.sentence) for reason, text in REASONS.items())
     yield from write_table(("code", "reason", "in a sentence"), rows)
+    yield "## What Meta refused"
+    yield ""
+    yield "These end as *rejected*, too, with the code `400` and Meta's code as the reason; requeue them once they are"
+    yield "mended. Meta publishes no list: a code that is not here is shown with what Meta said to it."
+    yield ""
+    meta_rows = ((f"`{code}`", meaning, fix) for code, (meaning, fix) in META_CODES.items())
+    yield from write_table(("reason", "meaning", "what to do"), meta_rows)
     yield "## Warnings"
     yield ""
     yield "The event is delivered; something in it could be better. Each is reported once, in this order."
