@@ -1,7 +1,7 @@
 // Charts: each place says where its numbers are and which lines to draw; they are read again while somebody looks.
 "use strict";
 
-const LINES = { events: [["delivered", "green"], ["failed", "red"]], latency: [["p50", "blue"], ["p95", "amber"]] };
+const LINES = { events: [["delivered", "green"], ["failed", "red"]], latency: [["p95", "amber"], ["p50", "blue"]] };
 const HEIGHT = 180;
 const plots = new Map();
 
