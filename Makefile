@@ -6,7 +6,7 @@ BIN = .venv/bin
 export PYTHON UPGRADE
 
 .DEFAULT_GOAL := help
-.PHONY: assets help demo test check mutate bench soak format reference requirements changelog clean browser sdk-clients
+.PHONY: assets screenshots help demo test check mutate bench soak format reference requirements changelog clean browser sdk-clients
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ requirements: sdk-clients ## compile the pinned requirements again (UPGRADE=1 ta
 
 assets: .venv/.dev ## fetch the console's scripts and fonts again, at the versions that scripts/vendor_assets.py names
 	@$(BIN)/python -m scripts.vendor_assets
+
+screenshots: browser ## take a picture of every page of the console into build/screenshots, and those of the README (ARGS="--minutes 15")
+	@$(BIN)/python -m scripts.take_screenshots $(ARGS)
 
 changelog: .venv/.demo ## turn the fragments of changelog.d into a section of CHANGELOG.md (VERSION=0.2.0)
 	@$(BIN)/python scripts/assemble_changelog.py $(VERSION)

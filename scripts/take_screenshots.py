@@ -1,119 +1,183 @@
-"""Takes the pictures of docs/images from the running demo: .venv/bin/python scripts/take_screenshots.py.
+"""Takes a picture of every page of the console, in three looks, of a shop with real traffic.
 
-Needs Chromium on the PATH. The demo takes its usual ports, or free ones, and is stopped afterwards.
+`make screenshots` puts them in build/screenshots, and the few that the README shows in docs/images.
 """
 
-import json
-import os
+import argparse
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import StringIO
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from playwright.sync_api import Browser, sync_playwright
-from rich.console import Console
-from rich.terminal_theme import TerminalTheme
-from rich.text import Text
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-IMAGES = Path(__file__).resolve().parent.parent / "docs/images"
-DEMO = (sys.executable, "-m", "signalpost", "demo")
-DESKTOP = {"width": 1280, "height": 800}
-SCALE = 2  # for screens with small pixels
-TERMINAL_COLUMNS = 100
+from scripts.busy_shop import Shop, busy, running_shop
 
-TERMINAL_THEME = TerminalTheme(
-    background=(22, 25, 32),
-    foreground=(224, 227, 234),
-    normal=[
-        (22, 25, 32),
-        (255, 139, 139),
-        (86, 211, 155),
-        (240, 185, 90),
-        (165, 171, 255),
-        (214, 160, 255),
-        (110, 200, 220),
-        (224, 227, 234),
-    ],
+ROOT: Final = Path(__file__).resolve().parent.parent
+ALL, SHOWN = ROOT / "build/screenshots", ROOT / "docs/images"
+PASSWORD: Final = "four words make one"  # noqa: S105 - of a console that lives a few minutes
+
+
+@dataclass(frozen=True)
+class Look:
+    """How somebody looks at a page."""
+
+    name: str
+    scheme: Literal["light", "dark"]
+    width: int
+    height: int
+
+
+LOOKS: Final = (
+    Look("light", "light", 1440, 900),
+    Look("dark", "dark", 1440, 900),
+    Look("phone", "light", 390, 844),
 )
-TERMINAL_PAGE = """<!doctype html>
-<meta charset="utf-8">
-<style>
-  html, body {{ margin: 0; background: none; }}
-  main {{ width: max-content; border-radius: 12px; background: {background}; color: {foreground}; }}
-  header {{ display: flex; gap: 8px; padding: 14px 16px; }}
-  header i {{ width: 11px; height: 11px; border-radius: 50%; background: #363d4a; }}
-  pre {{ margin: 0; padding: 6px 28px 26px; font: 14px/1.5 "DejaVu Sans Mono", Menlo, Consolas, monospace; }}
-</style>
-<main>
-  <header><i></i><i></i><i></i></header>
-  <pre>{code}</pre>
-</main>
-"""
+README: Final = {"overview": 880, "delivery": 880, "tester-explained": 880}
+"""The pages that the README shows, each with the height of its picture."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A page, and what to do on it before the picture is taken."""
+
+    name: str
+    path: str
+    prepare: Callable[[Page], Any] = lambda _: None
+
+
+def _explain(page: Page) -> None:
+    page.get_by_role("button", name="Explain").click()
+
+
+def _check_connection(page: Page) -> None:
+    page.get_by_role("button", name="Check connection").click()
+    page.locator("#connection .notice").wait_for()
+
+
+def _open_call(page: Page) -> None:
+    page.locator(".feed-row").filter(has_text="Order Completed").first.click()
+    page.locator("#call-steps").wait_for()
+
+
+def _open_sample(page: Page) -> None:
+    page.get_by_role("link", name="Samples").first.click()
+    page.locator(".letter > summary").first.click()
+
+
+def _preview_requeue(page: Page) -> None:
+    page.locator("button[value=requeue]").first.click()
+
+
+BEFORE: Final = (
+    View("welcome", "/welcome"),
+    View("overview-empty", "/overview"),
+    View("sources-empty", "/sources"),
+    View("destinations-empty", "/destinations"),
+    View("debugger-empty", "/debugger"),
+    View("tester-empty", "/tester"),
+    View("delivery-empty", "/delivery"),
+    View("dead-letters-empty", "/dead-letters"),
+)
+AFTER: Final = (
+    View("overview", "/overview"),
+    View("sources", "/sources"),
+    View("source", "/sources/Website"),
+    View("source-new", "/sources/new"),
+    View("destinations", "/destinations"),
+    View("destination", "/destinations/Main%20pixel"),
+    View("destination-refused", "/destinations/EU%20store", _check_connection),
+    View("destination-catalog", "/destinations/new"),
+    View("destination-new", "/destinations/new/facebook-conversions-api"),
+    View("facebook", "/destinations/EU%20store/facebook"),
+    View("debugger", "/debugger"),
+    View("debugger-call", "/debugger?source=Website", _open_call),
+    View("tester", "/tester"),
+    View("tester-explained", "/tester?destination=Main%20pixel", _explain),
+    View("delivery", "/delivery?period=10m"),
+    View("delivery-one", "/delivery?period=10m&destination=EU%20store"),
+    View("delivery-error", "/delivery?period=10m&destination=Main%20pixel", _open_sample),
+    View("dead-letters", "/dead-letters"),
+    View("dead-letters-preview", "/dead-letters", _preview_requeue),
+    View("users", "/users"),
+    View("audit", "/audit"),
+    View("api-reference", "/docs"),
+    View("not-found", "/sources/nobody"),
+    View("confirm", "/confirm"),
+)
 
 
 def main() -> None:
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--only", nargs="*", help="names of pages")
+    options.add_argument("--minutes", type=float, default=4, help="how long the shop is open before the last pictures")
+    chosen = options.parse_args()
+    ALL.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright, running_shop() as shop:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--disable-gpu", "--disable-background-networking"]
         )
-        with running_demo() as demo:
-            take_emulator(browser, demo["meta"], "emulator.png", "light")
-            take_emulator(browser, demo["meta"], "emulator-dark.png", "dark")
-        take_terminal(browser, "signalpost demo --once", run_demo_once(), "demo.png")
+        take_pictures(browser, shop, chosen.only, chosen.minutes * 60)
         browser.close()
 
 
-@contextmanager
-def running_demo() -> Iterator[dict[str, Any]]:
-    """A demo whose sample calls have all arrived; gives its addresses."""
-    with subprocess.Popen([*DEMO, "--json"], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            told: dict[str, Any] = {}
-            for line in process.stdout or ():
-                told |= json.loads(line)
-                if told.get("event") == "ready":
-                    break
-            if not told.get("complete"):
-                sys.exit("The demo did not end as it should; `signalpost demo` tells why.")
-            yield told
-        finally:
-            process.terminate()
+def take_pictures(browser: Browser, shop: Shop, only: list[str] | None, open_seconds: float) -> None:
+    """From the first run to a shop that has been open for a while."""
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    shoot(page, shop, View("setup", str(shop.gateway["setup_url"]).removeprefix(shop.console_url)), only)
+    page.goto(str(shop.gateway["setup_url"]))
+    page.fill("#name", "Ann")
+    page.fill("#password", PASSWORD)
+    page.click("text=Create account")
+    for view in BEFORE:
+        shoot(page, shop, view, only)
+    shop.set_up()
+    shop.ask_console("POST", "/api/users", {"name": "Ben", "password": PASSWORD, "role": "viewer"})
+    shop.ask_console("POST", "/api/tokens", {"name": "deployment", "role": "admin"})
+    opened_at = time.monotonic()
+    with busy(shop):
+        time.sleep(max(0.0, open_seconds - (time.monotonic() - opened_at)))
+        for view in AFTER:
+            shoot(page, shop, view, only)
+        if not only:
+            for view in AFTER:
+                if view.name in README:
+                    shoot_for_readme(browser, context, shop, view)
+    context.clear_cookies()
+    shoot(page, shop, View("sign-in", "/sign-in"), only)
 
 
-def take_emulator(browser: Browser, url: str, name: str, scheme: Literal["light", "dark"]) -> None:
-    page = browser.new_page(viewport=DESKTOP, device_scale_factor=SCALE, color_scheme=scheme, reduced_motion="reduce")
-    page.goto(url)
-    page.get_by_role("heading", name="Latest events").wait_for()
-    save(page.screenshot(), name)
-    page.close()
+def shoot(page: Page, shop: Shop, view: View, only: list[str] | None) -> None:
+    if only and view.name not in only:
+        return
+    page.set_viewport_size({"width": LOOKS[0].width, "height": LOOKS[0].height})
+    page.goto(shop.console_url + view.path)
+    view.prepare(page)
+    for look in LOOKS:
+        page.emulate_media(color_scheme=look.scheme)
+        page.set_viewport_size({"width": look.width, "height": look.height})
+        page.wait_for_timeout(400)  # charts are drawn again
+        page.screenshot(path=ALL / f"{view.name}-{look.name}.png", full_page=True)
+    print(view.name, flush=True)
 
 
-def run_demo_once() -> str:
-    """Return what a terminal of TERMINAL_COLUMNS would receive, colours included."""
-    terminal = {"COLUMNS": str(TERMINAL_COLUMNS), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
-    environment = {**os.environ, **terminal}
-    return subprocess.run([*DEMO, "--once"], env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
-def take_terminal(browser: Browser, command: str, output: str, name: str) -> None:
-    """Save a picture of a terminal in which the command was just run."""
-    console = Console(record=True, file=StringIO(), width=TERMINAL_COLUMNS)
-    console.print(Text.assemble(("$ ", "dim"), command, "\n"))
-    console.print(Text.from_ansi(output.rstrip()), soft_wrap=True)
-    page = browser.new_page(viewport=DESKTOP, device_scale_factor=SCALE)
-    page.set_content(console.export_html(theme=TERMINAL_THEME, code_format=TERMINAL_PAGE, inline_styles=True))
-    save(page.locator("main").screenshot(omit_background=True), name)
-    page.close()
-
-
-def save(picture: bytes, name: str) -> None:
-    (IMAGES / name).write_bytes(picture)
-    print(f"docs/images/{name}  {len(picture) // 1000} kB")
+def shoot_for_readme(browser: Browser, signed_in: BrowserContext, shop: Shop, view: View) -> None:
+    """For screens with small pixels, and no longer than what somebody sees at once."""
+    context = browser.new_context(
+        storage_state=signed_in.storage_state(),
+        viewport={"width": 1280, "height": README[view.name]},
+        device_scale_factor=1.5,
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    page.goto(shop.console_url + view.path)
+    view.prepare(page)
+    page.wait_for_timeout(400)
+    page.screenshot(path=SHOWN / f"console-{view.name.partition('-')[0]}.png")
+    context.close()
 
 
 if __name__ == "__main__":
