@@ -14,6 +14,7 @@ import asyncio
 import itertools
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -34,7 +35,7 @@ from benchmarks.sample_events import build_call
 
 EVENTS: Final = 1_000_000
 ASKED: Final = 15
-IDLE_SECONDS: Final = 20
+IDLE_SECONDS: Final = 15
 PAIRS, RUN_SECONDS, CALLS_PER_SECOND = 5, 12, 300
 WRITE_KEY: Final = "wk_bench_0123456789abcdef"
 PASSWORD: Final = "four words make one"  # noqa: S105 - of a gateway that lives for a minute
@@ -77,7 +78,10 @@ OPEN_PAGES: Final = {
     ),
     "Debugger": (("/debugger/calls?seen=0", 1.0),),
 }
-"""What each page asks again while it is open, and every how many seconds."""
+"""What each page asks again while it is open, and every how many seconds. The debugger says what it has seen."""
+
+_UNCHANGED: Final = 204
+_SEEN: Final = re.compile(r"[?&;]seen=([^\"&]+)")
 
 CONFIGURATION: Final = """
 [server]
@@ -116,15 +120,22 @@ class Gateway:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    async def get(self, path: str, **headers: str) -> float:
+    async def get(self, path: str) -> float:
         """Ask for a page; seconds until its first byte."""
         began = time.perf_counter()
-        async with self.browser.get(self.console_url + path, headers=headers, allow_redirects=False) as response:
+        async with self.browser.get(self.console_url + path, allow_redirects=False) as response:
             taken = time.perf_counter() - began
             await response.read()
             if response.status != 200:
                 raise RuntimeError(f"{path}: {response.status}")
         return taken
+
+    async def read(self, path: str) -> str:
+        """Ask again for the part of a page that changes, as htmx does; "" when it is what was seen."""
+        async with self.browser.get(self.console_url + path, headers={"HX-Request": "true"}) as response:
+            if response.status not in {200, _UNCHANGED}:
+                raise RuntimeError(f"{path}: {response.status}")
+            return await response.text()
 
 
 @asynccontextmanager
@@ -171,8 +182,10 @@ async def _keep_open(gateway: Gateway, requests: Sequence[tuple[str, float]]) ->
     """Ask again as an open page does, until cancelled."""
 
     async def ask(path: str, every: float) -> None:
+        seen = ""
         while True:
-            await gateway.get(path, **{"HX-Request": "true"})
+            text = await gateway.read(f"{path}?seen={seen}" if seen else path)
+            seen = found[1] if (found := _SEEN.search(text)) else seen
             await asyncio.sleep(every)
 
     await asyncio.gather(*(ask(path, every) for path, every in requests))
