@@ -1,13 +1,19 @@
 """The debugger's page: what is masked, who may reveal, and that nothing is sent while nothing comes."""
 
+import asyncio
 import re
 from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
+from fastapi import Request
 
-from signalpost.console.call_steps import trace_journeys
+from signalpost.console.access import Caller
+from signalpost.console.call_search import CallSearch
+from signalpost.console.call_steps import list_call_rows, trace_journeys
 from signalpost.console.door_fixes import CALL_FIXES, REQUEST_FIXES
+from signalpost.console.pages import debugger
+from signalpost.console.rendering import render, render_in_pieces
 from signalpost.history.entries import CallEntry, EventState
 from signalpost.ingest.decode import FaultCode
 from signalpost.model.delivery import State
@@ -103,3 +109,27 @@ async def test_a_forgotten_call_is_said_to_be_gone(gateway: Gateway) -> None:
     assert "no longer remembered" in (await reader.get("/debugger?call=99")).text
     assert "no longer remembered" in (await reader.get("/debugger/calls/99")).text
     assert (await reader.get("/debugger/calls/99/steps")).status == 200
+
+
+async def test_a_long_list_lets_others_go_on_while_it_is_rendered(gateway: Gateway) -> None:
+    """Each call of the list is a piece of its own; together they are the same page."""
+    await send(gateway)
+    (entry,) = gateway.service.history.recent()
+    app = gateway.service.console_app
+    request = Request({"type": "http", "method": "GET", "path": "/debugger/calls", "headers": [], "app": app})
+    caller = Caller(Actor("ann"), "admin")
+    context = debugger._collect(app.state.parts, caller, CallSearch()) | {"rows": list_call_rows([entry] * 50)}
+    context |= {"paused": False, "opened": None}
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    answer = await render_in_pieces(request, "debugger_calls.html", caller=caller, longest_seconds=0, **context)
+    counting.cancel()
+    assert turns > 50
+    assert answer.body == render(request, "debugger_calls.html", caller=caller, **context).body

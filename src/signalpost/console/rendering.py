@@ -1,6 +1,8 @@
 """How a page becomes HTML: Jinja templates, escaped everywhere, with the frame of the console around them."""
 
+import asyncio
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 FLASH_COOKIE: Final = "signalpost_flash"
 _FLASH_CHARACTERS: Final = 600
+LONGEST_PIECE_SECONDS: Final = 0.003
 
 # Address, words, icon, and whether only admins have a use for it. A page is found here by its first path part.
 NAVIGATION: Final = (
@@ -95,19 +98,43 @@ def render(
     request: Request, template: str, *, caller: "Caller | None" = None, status: int = 200, **context: Any
 ) -> HTMLResponse:
     """Render a template with its context and the frame's: `me` (who asks), navigation, flash, now."""
-    parts = request.app.state.parts
     flash = _read_flash(request)
-    html = _environment.get_template(template).render(
-        me=caller,
-        form_token=caller.form_token if caller is not None and caller.session is not None else "",
-        navigation=[] if caller is None else _build_navigation(request.app, is_admin=caller.is_admin),
-        section="/" + request.url.path.split("/")[1],
-        path=request.url.path,
-        flash=flash,
-        now=parts.now(),
-        version=parts.build.version,
-        **context,
-    )
+    html = _environment.get_template(template).render(_build_frame(request, caller, flash), **context)
+    return _respond(html, status, flash)
+
+
+async def render_in_pieces(
+    request: Request, template: str, *, caller: "Caller", longest_seconds: float = LONGEST_PIECE_SECONDS, **context: Any
+) -> HTMLResponse:
+    """Render a long list, which is read often, and let others go on every few milliseconds.
+
+    A piece is what stands between two tags of the template itself; what a macro makes is one piece.
+    """
+    flash = _read_flash(request)
+    pieces, ends_at = [], time.perf_counter() + longest_seconds
+    for piece in _environment.get_template(template).generate(_build_frame(request, caller, flash), **context):
+        pieces.append(piece)
+        if time.perf_counter() >= ends_at:
+            await asyncio.sleep(0)
+            ends_at = time.perf_counter() + longest_seconds
+    return _respond("".join(pieces), 200, flash)
+
+
+def _build_frame(request: Request, caller: "Caller | None", flash: Mapping[str, str] | None) -> dict[str, Any]:
+    parts = request.app.state.parts
+    return {
+        "me": caller,
+        "form_token": caller.form_token if caller is not None and caller.session is not None else "",
+        "navigation": [] if caller is None else _build_navigation(request.app, is_admin=caller.is_admin),
+        "section": "/" + request.url.path.split("/")[1],
+        "path": request.url.path,
+        "flash": flash,
+        "now": parts.now(),
+        "version": parts.build.version,
+    }
+
+
+def _respond(html: str, status: int, flash: Mapping[str, str] | None) -> HTMLResponse:
     response = HTMLResponse(html, status)
     if flash is not None:
         response.delete_cookie(FLASH_COOKIE, path="/")

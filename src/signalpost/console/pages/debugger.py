@@ -16,7 +16,7 @@ from signalpost.console.call_search import SHOWN_CALLS, CallSearch, fingerprint
 from signalpost.console.call_steps import list_call_rows, trace_journeys
 from signalpost.console.door_fixes import find_fix
 from signalpost.console.parts import ConsoleParts, Parts
-from signalpost.console.rendering import render
+from signalpost.console.rendering import render, render_in_pieces
 from signalpost.console.snippets import build_snippets
 from signalpost.history.entries import CallEntry
 from signalpost.history.views import ShownCall, show_call, show_refusal
@@ -79,7 +79,9 @@ async def show_calls(
     context = _collect(parts, caller, search)
     if context["seen"] == seen:
         return Response(status_code=_UNCHANGED)
-    response = render(request, "debugger_calls.html", caller=caller, paused=paused, opened=None, **context)
+    response = await render_in_pieces(
+        request, "debugger_calls.html", caller=caller, paused=paused, opened=None, **context
+    )
     if not seen:
         response.headers["HX-Replace-Url"] = "/debugger?" + search.query
     return response
