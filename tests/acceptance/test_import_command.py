@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -135,6 +136,23 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
         received = read_ledger(emulator)
         assert len(received) == ROWS
         assert set(received.values()) == {1}
+
+
+def test_interrupted_by_hand(tmp_path: Path) -> None:
+    """Ctrl-C: a sentence that says how to go on, and what the gateway has taken is not sent as new."""
+    write_sales(tmp_path / "sales.csv", ROWS)
+    with running_gateway(tmp_path) as (gateway, _):
+        command = [sys.executable, "-m", "signalpost", "import", "sales.csv", *to(gateway), "--yes", "--json"]
+        with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as importer:
+            noted = wait_for_rows(tmp_path, 1_000)
+            importer.send_signal(signal.SIGINT)
+            _, told = importer.communicate(timeout=60)
+        assert importer.returncode == 1
+        assert told == "error: interrupted; run the same command again, and it goes on where it was\n"
+        assert noted < ROWS
+        ended = json.loads(run(*command[3:], folder=tmp_path).stdout)
+        assert (ended["rows"], ended["accepted"] + ended["duplicates"]) == (ROWS, ROWS)
+        assert ended["duplicates"] <= IN_DOUBT
 
 
 def wait_for_rows(folder: Path, rows: int) -> int:
