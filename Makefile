@@ -28,6 +28,11 @@ check: browser sdk-clients ## everything a change must pass: format, lint, types
 mutate: .venv/.dev ## change the mapping in 400 small ways; a test must notice 90 % (ARGS="--seed 7" repeats a draw)
 	@$(BIN)/python -m scripts.mutate $(ARGS)
 
+fuzz: .venv/.dev ## look for bodies that break the parser until one is found (ARGS=-max_total_time=7200 ends it)
+	@$(BIN)/python -m pip install --quiet 'atheris>=3.0'
+	@$(BIN)/python -m scripts.fuzz $(ARGS)
+.PHONY: fuzz
+
 bench: .venv/.dev ## run the benchmarks
 	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do \
 		$(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; \

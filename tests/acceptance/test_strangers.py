@@ -12,9 +12,10 @@ from typing import Any
 import aiohttp
 import requests
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 
 from tests.acceptance.processes import WRITE_KEY, running, write_configuration
+from tests.ingest.fuzzing import count_rounds
 from tests.ingest.test_bad_input import IN_A_BATCH, REJECTED, WHOLE_BODY
 
 NOBODY = "http://127.0.0.1:1"
@@ -119,15 +120,18 @@ def test_requests_at_random(tmp_path: Path) -> None:
     with running("serve", "--config", str(config), folder=tmp_path, environment=limits) as gateway:
         url = gateway.announced["tracking_url"]
         schema = schemathesis.openapi.from_url(f"{gateway.announced['console_url']}/tracking-openapi.json")
-        for found in schema.get_all_operations():
-            check_operation(found.ok(), url)
+        operations = [found.ok() for found in schema.get_all_operations()]
+        for number in count_rounds():
+            for operation in operations:
+                check_operation(operation, url, number)
         assert gateway.stop() == 0
     assert "Traceback" not in (tmp_path / "serve.log").read_text()
     assert "request_failed" not in (tmp_path / "serve.log").read_text()
 
 
-def check_operation(operation: Any, url: str) -> None:
-    @settings(max_examples=12, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def check_operation(operation: Any, url: str, number: int) -> None:
+    @seed(number)
+    @settings(max_examples=6, deadline=None, database=None, derandomize=False, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy())
     def check(case: Any) -> None:
         response = case.call(base_url=url, headers={"X-Write-Key": WRITE_KEY}, timeout=10)
