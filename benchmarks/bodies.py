@@ -1,22 +1,24 @@
 """What the worst body of 500 KiB costs: processor time until each of its calls is read or refused, without mapping.
 
-Aim: under 50 ms for each, so that whoever sends such bodies can't keep others waiting. The best of five turns counts.
+Aim: under 50 ms for each, so that whoever sends such bodies can't keep others waiting. The best of five times counts.
+Others get their turn in between: the longest turn is how long one such body keeps them waiting.
 """
 
 import gc
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from benchmarks.machine import describe_machine
-from signalpost.ingest.decode import Limits, RequestFault, decode_batch, decode_single
+from signalpost.ingest.decode import Limits, RequestFault, decode_batch, decode_batch_in_steps, decode_single
 from signalpost.model.segment_event import InvalidCall, RequestContext, parse_call
 
 SIZE: Final = 500 << 10
 AIM_MS: Final = 50
-TURNS: Final = 5
+TIMES: Final = 5
+TURN_SECONDS: Final = 0.005
 _LIMITS: Final = Limits()
 _CONTEXT: Final = RequestContext(received_at=datetime(2026, 11, 21, tzinfo=UTC), new_message_id=lambda: "bench")
 
@@ -69,9 +71,31 @@ def _read(body: bytes) -> int:
     return sum(not isinstance(call, InvalidCall) for call in parsed)
 
 
+def _read_in_steps(body: bytes) -> Iterator[None]:
+    """Read it as the gateway does: between two steps others may have their turn."""
+    if not body.startswith(b'{"batch"'):
+        _read(body)
+        return
+    decoded = yield from decode_batch_in_steps(body, _LIMITS)
+    for call in [] if isinstance(decoded, RequestFault) else decoded.calls:
+        if not isinstance(call, InvalidCall):
+            parse_call(call, _CONTEXT)
+        yield
+
+
+def _measure_turn(body: bytes) -> float:
+    """Milliseconds of the longest turn: steps until 5 ms are over, as the gateway takes them."""
+    turns, began = [0.0], time.process_time()
+    for _ in _read_in_steps(body):
+        if time.process_time() - began > TURN_SECONDS:
+            turns.append(time.process_time() - began)
+            began = time.process_time()
+    return max(*turns, time.process_time() - began) * 1_000
+
+
 def _measure(body: bytes) -> float:
     took = []
-    for _ in range(TURNS):
+    for _ in range(TIMES):
         began = time.process_time()
         _read(body)
         took.append(time.process_time() - began)
@@ -81,14 +105,17 @@ def _measure(body: bytes) -> float:
 def main() -> None:
     """Run and print."""
     print("Bodies of 500 KiB: read, decoded, parsed and validated")
-    print(f"  machine        {describe_machine()}; processor time, best of {TURNS}")
+    print(f"  machine        {describe_machine()}; processor time, best of {TIMES}")
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)  # as the gateway does
     bodies = build_bodies()
     times = {name: _measure(body) for name, body in bodies.items()}
+    turns = {name: min(_measure_turn(body) for _ in range(TIMES)) for name, body in bodies.items()}
     for name, took in sorted(times.items(), key=lambda row: -row[1]):
-        print(f"  {took:>6.1f} ms      {name} ({len(bodies[name]) >> 10} KiB, {_read(bodies[name]):,} good calls)")
+        facts = f"{len(bodies[name]) >> 10} KiB, {_read(bodies[name]):,} good calls, longest turn {turns[name]:.1f} ms"
+        print(f"  {took:>6.1f} ms      {name} ({facts})")
     print(f"  worst          {max(times.values()):.1f} ms (aim: under {AIM_MS} ms)")
+    print(f"  longest turn   {max(turns.values()):.1f} ms")
 
 
 if __name__ == "__main__":

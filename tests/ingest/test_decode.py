@@ -15,6 +15,7 @@ from signalpost.ingest.decode import (
     Limits,
     RequestFault,
     decode_batch,
+    decode_batch_in_steps,
     decode_call,
     decode_single,
     decompress,
@@ -101,6 +102,32 @@ def test_faults_quote_nothing():
         fault = decode_single(body, LIMITS)
         assert isinstance(fault, RequestFault)
         assert "bloggs" not in fault.message
+
+
+def test_a_batch_is_decoded_a_call_at_a_time():
+    """Each call is a step, so that a long batch keeps nobody waiting."""
+    steps = decode_batch_in_steps(json.dumps({"batch": [{"a": number} for number in range(7)]}).encode(), LIMITS)
+    assert sum(1 for _ in steps) == 7
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"writeKey":"k","x":"%s"}', "event_too_large"),
+        (b'{"writeKey":"k","x":[%s]}', "invalid_json"),
+        (b'["%s"]', "invalid_payload"),
+        (b'["%s"', "invalid_json"),
+        (b'{"writeKey":{},"x":"%s"}', "event_too_large"),
+    ],
+)
+def test_a_large_single_call_is_only_skimmed(body, expected):
+    """Over the size of a call: still told whether it is JSON and an object, and whose it is when that can be read."""
+    decoded = decode_single(body % (b"y" * (33 << 10)), LIMITS)
+    if isinstance(decoded, RequestFault):
+        assert decoded.code == expected
+    else:
+        assert decoded.calls[0].code == expected
+        assert decoded.write_keys == ["k" if b'"k"' in body else None]
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))

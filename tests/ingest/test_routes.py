@@ -16,6 +16,7 @@ from signalpost.history.views import show_call, show_refusal
 from signalpost.ingest.decode import Limits
 from signalpost.ingest.intake import Intake
 from signalpost.ingest.paths import PATHS
+from signalpost.ingest.routes import _decode_in_turns
 from tests.ingest.gateway import (
     CALL,
     KEY,
@@ -610,3 +611,17 @@ async def test_half_an_emoji_leaves_a_warning(fresh):
     broken = b'{"type":"track","userId":"u","event":"x","properties":{"a":"\\ud83d"}}'
     await fresh.batch(b'{"batch":[%s,%s]}' % (broken, json.dumps(build_call()).encode()))
     assert [tuple(entry.warnings) for entry in fresh.entries()] == [("lone_surrogate_replaced",), ()]
+
+
+async def test_decoding_a_batch_lets_others_in():
+    """Sixteen calls as deep as they may be take tens of milliseconds: other requests get their turn meanwhile."""
+    deep = json.loads("[" * 60 + "]" * 60)
+    call = build_call(properties={str(number): deep for number in range(240)})
+    text = json.dumps({"batch": [call] * 16}).encode()
+    decoding = asyncio.create_task(_decode_in_turns(text, Limits()))
+    turns = 0
+    while not decoding.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 2
+    assert len((await decoding).calls) == 16

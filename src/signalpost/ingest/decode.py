@@ -6,7 +6,7 @@ Nothing here trusts the client: every step is bounded by a limit before it costs
 import re
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
@@ -90,6 +90,12 @@ class _BatchBody(msgspec.Struct, rename="camel"):
     write_key: object = None
 
 
+class _KeyOnly(msgspec.Struct, rename="camel"):
+    write_key: object = None
+
+
+_key_decoder = msgspec.json.Decoder(_KeyOnly)
+_raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 _batch_decoder = msgspec.json.Decoder(_BatchBody)
 _decoder: msgspec.json.Decoder[object] = msgspec.json.Decoder()
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
@@ -121,6 +127,8 @@ def decode_call(body: bytes, limits: Limits) -> object | InvalidCall | RequestFa
 
 def decode_single(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
     """One call: the body is the call itself."""
+    if len(body) > limits.max_call_bytes:
+        return _skim_large_single(body, limits)
     read = _read_single(body)
     if isinstance(read, RequestFault):
         return read
@@ -135,6 +143,33 @@ def decode_single(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
     )
 
 
+def _skim_large_single(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
+    """A call that may be too large: whether it is JSON, and whose it is, without building what would be thrown away."""
+    text = _check_text(body)
+    if isinstance(text, RequestFault):
+        return text
+    if len(text) <= limits.max_call_bytes:  # without its byte order mark, or with its surrogates replaced
+        return decode_single(text, limits)
+    try:
+        found = _key_decoder.decode(text)
+    except msgspec.ValidationError:
+        return _skim(text) or _NOT_AN_OBJECT
+    except (msgspec.DecodeError, RecursionError) as error:
+        return _describe_json_error(error)
+    return DecodedBatch(
+        calls=[_check_call(text, None, limits)], write_keys=[_read_write_key(found.write_key)], texts=[text]
+    )
+
+
+def _skim(text: bytes) -> RequestFault | None:
+    """Why a text is no JSON, or None."""
+    try:
+        _raw_decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return _describe_json_error(error)
+    return None
+
+
 def _read_single(body: bytes) -> tuple[bytes, object] | RequestFault:
     text = _check_text(body)
     if isinstance(text, RequestFault):
@@ -145,6 +180,17 @@ def _read_single(body: bytes) -> tuple[bytes, object] | RequestFault:
 
 def decode_batch(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
     """Many calls under `batch`; a bad one is refused by itself and harms no other."""
+    steps = decode_batch_in_steps(body, limits)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            decoded: DecodedBatch | RequestFault = end.value
+            return decoded
+
+
+def decode_batch_in_steps(body: bytes, limits: Limits) -> Generator[None, None, DecodedBatch | RequestFault]:
+    """The same, a call at a time, so that whoever drives it can do something else in between."""
     text = _check_text(body)
     if isinstance(text, RequestFault):
         return text
@@ -158,9 +204,15 @@ def decode_batch(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
         return RequestFault("empty_batch", "batch must hold at least one call")
     if len(raw_calls) > limits.max_batch_calls:
         return RequestFault("too_many_events", f"batch must hold at most {limits.max_batch_calls} calls")
+    texts = [bytes(raw) for raw in raw_calls]  # copies: a kept call must not keep the whole body
+    calls: list[object | InvalidCall] = []
+    write_keys: list[str | None] = []
     try:
-        texts = [bytes(raw) for raw in raw_calls]  # copies: a kept call must not keep the whole body
-        decoded = [_decoder.decode(each) for each in texts]
+        for each in texts:
+            call = _decoder.decode(each)
+            calls.append(_check_call(each, call, limits))
+            write_keys.append(_read_write_key(call.get("writeKey")) if isinstance(call, dict) else None)
+            yield
         context = _decode_shared("context", document.context, limits)
         integrations = _decode_shared("integrations", document.integrations, limits)
     except (msgspec.DecodeError, RecursionError):
@@ -172,8 +224,8 @@ def decode_batch(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
     if isinstance(integrations, RequestFault):
         return integrations
     return DecodedBatch(
-        calls=[_check_call(each, call, limits) for each, call in zip(texts, decoded, strict=True)],
-        write_keys=[_read_write_key(call.get("writeKey")) if isinstance(call, dict) else None for call in decoded],
+        calls=calls,
+        write_keys=write_keys,
         texts=texts,
         sent_at=document.sent_at,
         context=context,

@@ -30,7 +30,14 @@ from signalpost.ingest.answers import (
     build_success,
 )
 from signalpost.ingest.bodies import NO_ROOM, BodyMemory, read_body
-from signalpost.ingest.decode import DecodedBatch, Limits, RequestFault, decode_batch, decode_single, decompress
+from signalpost.ingest.decode import (
+    DecodedBatch,
+    Limits,
+    RequestFault,
+    decode_batch_in_steps,
+    decode_single,
+    decompress,
+)
 from signalpost.ingest.doors import Doors, Refusal
 from signalpost.ingest.intake import Intake, IntakeReceipt
 from signalpost.ingest.message_ids import new_message_id
@@ -44,6 +51,8 @@ from signalpost.model.segment_event import RequestContext
 from signalpost.telemetry import Telemetry
 
 _SHORTEST_RETRY, _LONGEST_RETRY = 5, 60
+_LONGEST_TURN: Final = 0.005
+"""Seconds of decoding after which other requests get their turn."""
 
 # While a text is worked on, what is made of it takes some eight times its size. More at once would not be done sooner.
 _LARGE_TEXT_BYTES: Final = 256 << 10
@@ -208,7 +217,7 @@ class TrackingApi:
         self, request: TrackingRequest, path: TrackingPath, source: Source | None, text: bytes | RequestFault
     ) -> Answer:
         """Decode, find the source if it was not known yet, store, answer."""
-        decoded = text if isinstance(text, RequestFault) else self._decode(request, path, text)
+        decoded = text if isinstance(text, RequestFault) else await self._decode(request, path, text)
         if isinstance(decoded, RequestFault):
             if source is None:
                 self._doors.charge_parse(request)
@@ -226,9 +235,9 @@ class TrackingApi:
             return self._refuse(request, objection)
         return await self._store(request, path, source, decoded)
 
-    def _decode(self, request: TrackingRequest, path: TrackingPath, text: bytes) -> DecodedBatch | RequestFault:
+    async def _decode(self, request: TrackingRequest, path: TrackingPath, text: bytes) -> DecodedBatch | RequestFault:
         request.bytes_decompressed = len(text)
-        return decode_batch(text, self._limits) if path.kind == "batch" else decode_single(text, self._limits)
+        return await _decode_in_turns(text, self._limits) if path.kind == "batch" else decode_single(text, self._limits)
 
     async def _store(
         self, request: TrackingRequest, path: TrackingPath, source: Source, decoded: DecodedBatch
@@ -265,6 +274,21 @@ class TrackingApi:
         facts = request.describe(status=200 if request.is_pixel else answer.status)
         self._history.refuse(facts, fault.code, fault.message, source.id if source else None, refusal.key)
         return answer if source is None else _echo_origin(answer, request, source)
+
+
+async def _decode_in_turns(text: bytes, limits: Limits) -> DecodedBatch | RequestFault:
+    """Decode a batch, and let other requests have their turn every few milliseconds."""
+    steps = decode_batch_in_steps(text, limits)
+    turn_began = time.perf_counter()
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            decoded: DecodedBatch | RequestFault = end.value
+            return decoded
+        if time.perf_counter() - turn_began > _LONGEST_TURN:
+            await asyncio.sleep(0)
+            turn_began = time.perf_counter()
 
 
 def _describe_receipt(receipt: IntakeReceipt, *, is_single: bool) -> Answer:
