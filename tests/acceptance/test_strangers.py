@@ -4,8 +4,13 @@ import asyncio
 import gzip
 import json
 import resource
+import selectors
+import socket
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +78,72 @@ def test_a_thousand_slow_clients(tmp_path: Path) -> None:
     assert max(lives) < 60
     assert len(taken) > 10
     # On a quiet machine the 99th percentile is under 0.1 s; a busy one, which is also the clients', gets more.
+    assert taken[len(taken) // 2] < 1
+    assert "Traceback" not in (tmp_path / "serve.log").read_text()
+
+
+@contextmanager
+def open_files(wanted: int) -> Iterator[int]:
+    """As many open files as this machine allows, up to those wanted; the number."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
+    try:
+        yield allowed
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def keep_asking(url: str, is_over: threading.Event, taken: list[float]) -> None:
+    """One good call after the other over one connection; the seconds of each, or a failure."""
+    with requests.Session() as session:
+        while not is_over.is_set():
+            began = time.monotonic()
+            answer = session.post(f"{url}/v1/track", data=GOOD, auth=(WRITE_KEY, ""), timeout=30)
+            assert answer.status_code == 200
+            taken.append(time.monotonic() - began)
+            is_over.wait(0.02)
+
+
+def see_them_end(watched: selectors.BaseSelector, most_left: int, seconds: float) -> None:
+    """Wait until the gateway has closed all but so many connections, none of them with an answer."""
+    end = time.monotonic() + seconds
+    while len(watched.get_map()) > most_left:
+        assert time.monotonic() < end, f"{len(watched.get_map())} connections are open, {most_left} may be"
+        for key, _ in watched.select(timeout=0.1):
+            with suppress(ConnectionError):
+                assert key.fileobj.recv(1) == b""
+            watched.unregister(key.fileobj)
+
+
+def test_more_connections_than_there_may_be(tmp_path: Path) -> None:
+    """11,000 that ask nothing, or as many as the machine allows, of 55 addresses: those over the limit are refused at
+    once, the others closed in time, and a good client that was there is served all the while.
+    """
+    config = write_configuration(tmp_path, NOBODY)
+    with ExitStack() as stack:
+        most = stack.enter_context(open_files(11_500)) - 500
+        may_be = most * 10 // 11
+        limits = {"SIGNALPOST_LIMITS__MAX_CONNECTIONS": str(may_be), "SIGNALPOST_LIMITS__HEAD_SECONDS": "10"}
+        gateway = stack.enter_context(running("serve", "--config", str(config), folder=tmp_path, environment=limits))
+        url = gateway.announced["tracking_url"]
+        host, port = url.removeprefix("http://").split(":")
+        taken, is_over, watched = list[float](), threading.Event(), stack.enter_context(selectors.DefaultSelector())
+        with ThreadPoolExecutor(1) as executor:
+            asking = executor.submit(keep_asking, url, is_over, taken)
+            try:
+                for number in range(most):
+                    source = f"127.0.2.{1 + number // 200}"
+                    idle = socket.create_connection((host, int(port)), timeout=30, source_address=(source, 0))
+                    watched.register(stack.enter_context(idle), selectors.EVENT_READ)
+                # Refused at once, unless this machine took so long that the first ones have been closed by now.
+                see_them_end(watched, may_be, seconds=2)
+                see_them_end(watched, 0, seconds=60)
+            finally:
+                is_over.set()
+            asking.result()
+        assert gateway.stop() == 0
+    taken.sort()
     assert taken[len(taken) // 2] < 1
     assert "Traceback" not in (tmp_path / "serve.log").read_text()
 
