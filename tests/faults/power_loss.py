@@ -13,8 +13,8 @@ from typing import NamedTuple
 import apsw
 
 from signalpost.queue.sqlite import SqliteQueue
-from tests.faults.observed_vfs import FileName, Observer, Operation, Sync, Truncation, Write, observed
 from tests.queue.builders import Clock, build_call, get_event_ids, lease
+from tests.queue.observed_vfs import FileName, Observer, Operation, Sync, Truncation, Write, observed
 
 _PUTTERS = 4
 _PIECES = (512, 4_096, 1 << 20)

@@ -18,13 +18,13 @@ from signalpost.service import running_service
 from tests.acceptance.processes import WRITE_KEY, Program, drain, running, write_configuration
 from tests.deliver.bench import poll
 from tests.faults.harness import Load, build_call, find_lost
-from tests.faults.observed_vfs import Observer, Operation, Sync, observed
+from tests.queue.observed_vfs import Observer, Operation, Sync, observed
 
 # `signalpost`, on a disk that fails at the 100th sync of the log.
 _ON_A_FAILING_DISK = """
 import apsw, sys
 from signalpost.cli import main
-from tests.faults.observed_vfs import Observer, Sync, observed
+from tests.queue.observed_vfs import Observer, Sync, observed
 
 class FailingSync(Observer):
     syncs = 0

@@ -15,9 +15,9 @@ from signalpost.model.errors import QueueUnavailable
 from signalpost.queue import upkeep
 from signalpost.queue.sqlite import SqliteQueue
 from tests.faults.damage import flip_bytes
-from tests.faults.observed_vfs import Observer, Operation, Sync, Write, observed
 from tests.faults.power_loss import cut_power
 from tests.queue.builders import Clock, build_call, get_event_ids, lease
+from tests.queue.observed_vfs import Observer, Operation, Sync, Write, observed
 
 IMAGES = 200
 DAMAGES = 5

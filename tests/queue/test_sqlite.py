@@ -34,6 +34,7 @@ from tests.queue.builders import (
     lease,
 )
 from tests.queue.contract import QueueContract
+from tests.queue.observed_vfs import Observer, Operation, Sync, Write, observed
 
 # Puts without end and names what was acknowledged; the parent kills it in the middle of its work.
 _PUTTING_PROCESS = """
@@ -381,48 +382,34 @@ async def test_delivered_payloads_have_a_limit(tmp_path: Path):
 # --- crashes ---
 
 
-class _WatchedFile(apsw.VFSFile):
-    """A file that tells its VFS when it is written and synced."""
-
-    def __init__(self, vfs: "WatchedVFS", filename: Any, flags: list[int]) -> None:
-        super().__init__("unix", filename, flags)
-        self._vfs = vfs
-        self._is_log = bool(flags[0] & apsw.SQLITE_OPEN_WAL)
-
-    def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
-        self._vfs.has_unsynced_log = self._vfs.has_unsynced_log or self._is_log
-        super().xWrite(data, offset)
-
-    def xSync(self, flags: int) -> None:  # noqa: N802
-        if self._vfs.is_failing:
-            raise apsw.exception_for(apsw.SQLITE_IOERR_FSYNC)
-        super().xSync(flags)
-        if self._is_log:
-            self._vfs.has_unsynced_log = False
-            self._vfs.log_syncs += 1
-
-
-class WatchedVFS(apsw.VFS):
-    """The disk, with an eye on the write-ahead log, and a switch that makes every sync fail."""
+class WatchedDisk(Observer):
+    """Has an eye on the write-ahead log, and a switch that makes every sync fail."""
 
     def __init__(self) -> None:
-        super().__init__("watched", "", makedefault=True)
         self.has_unsynced_log = False
         self.log_syncs = 0
         self.is_failing = False
 
-    def xOpen(self, name: Any, flags: list[int]) -> _WatchedFile:  # noqa: N802
-        return _WatchedFile(self, name, flags)
+    def see(self, operation: Operation) -> None:
+        if isinstance(operation, Write) and operation.file == "queue.db-wal":
+            self.has_unsynced_log = True
+        if isinstance(operation, Sync) and self.is_failing:
+            raise apsw.exception_for(apsw.SQLITE_IOERR_FSYNC)
+
+    def saw_sync(self, sync: Sync) -> None:
+        if sync.file == "queue.db-wal":
+            self.has_unsynced_log = False
+            self.log_syncs += 1
 
 
 @pytest.fixture
-def disk() -> Iterator[WatchedVFS]:
-    disk = WatchedVFS()
-    yield disk
-    disk.unregister()
+def disk() -> Iterator[WatchedDisk]:
+    disk = WatchedDisk()
+    with observed(disk):
+        yield disk
 
 
-async def test_log_is_synced_before_the_answer(tmp_path: Path, disk: WatchedVFS):
+async def test_log_is_synced_before_the_answer(tmp_path: Path, disk: WatchedDisk):
     """When a put or a settling call returns, nothing that was written to the log is still unsynced."""
     queue = open_queue(tmp_path)
     for number in range(20):
@@ -433,7 +420,7 @@ async def test_log_is_synced_before_the_answer(tmp_path: Path, disk: WatchedVFS)
     await queue.close()
 
 
-async def test_waiting_requests_share_one_sync(tmp_path: Path, disk: WatchedVFS):
+async def test_waiting_requests_share_one_sync(tmp_path: Path, disk: WatchedDisk):
     """What waits while the writer is busy goes into one transaction, settling calls too."""
     queue = open_queue(tmp_path)
     await queue.put([build_call("m1")])
@@ -444,7 +431,7 @@ async def test_waiting_requests_share_one_sync(tmp_path: Path, disk: WatchedVFS)
     await queue.close()
 
 
-async def test_failed_sync_ends_the_process(tmp_path: Path, disk: WatchedVFS):
+async def test_failed_sync_ends_the_process(tmp_path: Path, disk: WatchedDisk):
     """After a failed sync nothing is acknowledged any more: the process ends, and a fresh one finds what was stored."""
     aborted = threading.Event()
     queue = open_queue(tmp_path, abort=aborted.set, on_trouble=str)
