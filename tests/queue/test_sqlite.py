@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,22 @@ async def test_damaged_file_is_refused_with_its_cause(tmp_path: Path):
     """A file whose head is no database any more stops the start, and says what is wrong with it."""
     (tmp_path / "queue.db").write_bytes(b"no database at all" * 1000)
     with pytest.raises(ConfigError, match=r"queue\.db can't be opened: NotADBError"):
+        open_queue(tmp_path)
+
+
+async def test_damaged_log_of_calls_is_refused_with_advice(tmp_path: Path):
+    """A page that only the start reads is rubbish: the start is refused, and says which command saves the rest."""
+    queue = open_queue(tmp_path)
+    await queue.put([build_call()])
+    await queue.close()
+    file = tmp_path / "queue.db"
+    with closing(sqlite3.connect(file)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'dedupe_keys'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    content = bytearray(file.read_bytes())
+    content[(page - 1) * size : page * size] = b"\xff" * size
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"CorruptError: .*`signalpost recover`"):
         open_queue(tmp_path)
 
 

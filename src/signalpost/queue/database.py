@@ -57,8 +57,15 @@ def open_for_writing(path: Path) -> apsw.Connection:
             connection.execute(f"PRAGMA {pragma}").fetchall()
         migrate(connection)
     except (OSError, apsw.Error) as error:
-        raise ConfigError(f"The queue {path} can't be opened: {type(error).__name__}: {error}") from error
+        raise build_refusal(path, error) from error
     return connection
+
+
+def build_refusal(path: Path, error: Exception) -> ConfigError:
+    """Why this file can't be the queue, and what to do when it is damaged."""
+    is_damaged = isinstance(error, apsw.CorruptError | apsw.NotADBError)
+    advice = ". It is damaged: `signalpost recover` saves what can still be read of it" if is_damaged else ""
+    return ConfigError(f"The queue {path} can't be opened: {type(error).__name__}: {error}{advice}.")
 
 
 def open_for_reading(path: Path) -> apsw.Connection:

@@ -28,7 +28,7 @@ from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
 from signalpost.queue import dead_letters, settling
 from signalpost.queue.balance import LONGEST_WAIT_MS
-from signalpost.queue.database import open_for_reading, open_for_writing
+from signalpost.queue.database import build_refusal, open_for_reading, open_for_writing
 from signalpost.queue.discarding import count_waiting, find_last_before, find_waiting
 from signalpost.queue.fresh_events import FreshEvents
 from signalpost.queue.inquiries import Inquiries
@@ -117,8 +117,12 @@ class SqliteQueue(Inquiries):
         monotonic: Callable[[], float] = time.monotonic,
         **others: Any,
     ) -> Self:
-        """Open the queue of a data folder."""
-        return cls(data_dir / "queue.db", now=now, monotonic=monotonic, **others)
+        """Open the queue of a data folder. ConfigError when its file is damaged or not a queue."""
+        path = data_dir / "queue.db"
+        try:
+            return cls(path, now=now, monotonic=monotonic, **others)
+        except apsw.Error as error:
+            raise build_refusal(path, error) from error
 
     @property
     def is_alive(self) -> bool:
