@@ -33,7 +33,7 @@ def find_international(digits: str) -> str | None:
 def find_national(digits: str, country: str) -> str | None:
     """Return the digits with their country code of a number as people write it in a country (alpha-2, lower case).
 
-    "02079460958" in "gb" becomes "442079460958", and so does "442079460958".
+    "02079460958" in "gb" becomes "442079460958", and so do "442079460958" and, anywhere, "00442079460958".
     """
     plan = _find_plan_of_country(country)
     if plan is None:
