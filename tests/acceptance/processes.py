@@ -20,10 +20,11 @@ PIXEL_ID = "1234567890"
 
 @dataclass
 class Program:
-    """A started `signalpost` command that has announced its addresses."""
+    """A started `signalpost` command that has announced its addresses. rest: what it printed besides, once it ended."""
 
     process: subprocess.Popen[str]
     announced: Mapping[str, Any]
+    rest: str = ""
 
     def read_api(self, path: str) -> Any:
         """What the control API of this gateway answers, asked as the command line asks."""
@@ -53,7 +54,8 @@ class Program:
 
     def _close(self) -> None:
         if self.process.stdout is not None:
-            self.process.stdout.close()
+            with self.process.stdout as printed:
+                self.rest = printed.read()
 
 
 def start(*arguments: str, folder: Path, environment: Mapping[str, str] | None = None) -> Program:

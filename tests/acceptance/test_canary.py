@@ -231,7 +231,7 @@ def test_nobody_is_found_outside_of_memory(tmp_path: Path, meta: EchoingMeta) ->
     wait_until_every_destination_was_asked(meta)
     told += ask_console(gateway)
     gateway.kill()
-    told.append(read_rest(gateway))
+    told.append(gateway.rest)
     files_after_the_kill = read_files(tmp_path / "data")
 
     gateway = start_faulty(tmp_path, config)
@@ -241,7 +241,7 @@ def test_nobody_is_found_outside_of_memory(tmp_path: Path, meta: EchoingMeta) ->
         told.append(f"{command}\n{ended.stdout.decode()}{ended.stderr.decode()}")
     limits = Path(f"/proc/{gateway.process.pid}/limits").read_text()
     assert gateway.stop() == 0
-    told.append(read_rest(gateway))
+    told.append(gateway.rest)
     log = (tmp_path / "serve.log").read_text()
 
     files = {
@@ -273,13 +273,6 @@ def test_nobody_is_found_outside_of_memory(tmp_path: Path, meta: EchoingMeta) ->
         "temporarily_unavailable",
     ):
         assert code in places["told"].decode()
-
-
-def read_rest(gateway: Program) -> str:
-    """What an ended gateway had printed."""
-    assert gateway.process.stdout is not None
-    with gateway.process.stdout as printed:
-        return printed.read()
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
