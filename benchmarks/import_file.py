@@ -19,34 +19,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 from benchmarks.machine import describe_machine
+from benchmarks.processes import DELIVERING, WRITE_KEY, Running, write_configuration
 
 AIM_ROWS_PER_SECOND = 10_000
 AIM_MEBIBYTES = 400
-WRITE_KEY = "wk_bench_0123456789abcdef"
-DATASET = "1234567890"
-
-CONFIGURATION = """
-[server]
-host = "127.0.0.1"
-port = 0
-console_port = 0
-data_dir = "{folder}/data"
-[meta]
-base_url = "{meta_url}"
-[[sources]]
-name = "stores"
-write_keys = ["{write_key}"]
-destinations = ["offline"]
-[[destinations]]
-name = "offline"
-type = "facebook-offline-conversions"
-access_token = "EMULATOR_TOKEN"
-event_sets = {{ "Order Completed" = "{dataset}" }}
-"""
+SETTINGS = f"""type = "facebook-offline-conversions"
+event_sets = {{ "Order Completed" = "1234567890" }}
+{DELIVERING}"""
 
 COLUMNS = (
     "order_id",
@@ -88,20 +70,6 @@ def _stopped_at_the_end(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         if process.returncode is None:
             process.terminate()
             process.wait()
-
-
-@dataclass(frozen=True)
-class Running:
-    """A signalpost command that has announced its addresses."""
-
-    pid: int
-    announced: dict[str, Any]
-
-    @property
-    def processor_seconds(self) -> float:
-        """Of this process until now."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -162,20 +130,17 @@ def measure(file: Path, folder: Path, rows: int, kills: int) -> Measured:
     folder.mkdir()
     measured = Measured()
     with running("emulator", "--port", "0") as meta:
-        url = meta.announced["url"]
-        configuration = folder / "signalpost.toml"
-        configuration.write_text(
-            CONFIGURATION.format(folder=folder, meta_url=url, write_key=WRITE_KEY, dataset=DATASET)
-        )
+        url = meta.said["url"]
+        configuration = write_configuration(folder, url, SETTINGS)
         with running("serve", "--config", str(configuration)) as gateway:
-            before = gateway.processor_seconds, meta.processor_seconds
+            before = gateway.read_processor_seconds(), meta.read_processor_seconds()
             began = time.perf_counter()
             for kill in range(kills):
-                import_once(file, gateway.announced["tracking_url"], measured, rows * (kill + 1) // (kills + 1))
-            code = import_once(file, gateway.announced["tracking_url"], measured)
+                import_once(file, gateway.said["tracking_url"], measured, rows * (kill + 1) // (kills + 1))
+            code = import_once(file, gateway.said["tracking_url"], measured)
             measured.seconds = time.perf_counter() - began
-            measured.gateway = gateway.processor_seconds - before[0]
-            measured.meta = meta.processor_seconds - before[1]
+            measured.gateway = gateway.read_processor_seconds() - before[0]
+            measured.meta = meta.read_processor_seconds() - before[1]
             _check(measured, code, rows, kills)
             if kills:
                 _check_delivered(url, rows)

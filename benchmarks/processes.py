@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,16 @@ write_keys = ["{write_key}"]
 destinations = ["pixel"]
 [[destinations]]
 name = "pixel"
-type = "facebook-conversions-api"
-pixel_id = "1234567890"
-access_token = "EMULATOR_TOKEN"
+{destination}
 """
+PIXEL = 'type = "facebook-conversions-api"\npixel_id = "1234567890"'
+DELIVERING = 'access_token = "EMULATOR_TOKEN"'
+"""Without it nothing is delivered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A signalpost command that has announced itself. said: its announcement."""
+    """A command that has announced itself. said: its announcement."""
 
     pid: int
     said: dict[str, Any]
@@ -80,11 +81,15 @@ class Running:
             await control.post("/api/delivery/pixel/resume")
 
 
-@asynccontextmanager
-async def running(*arguments: str) -> AsyncIterator[Running]:
+def running(*arguments: str) -> AbstractAsyncContextManager[Running]:
     """Run a signalpost command until the block ends; what it still has to do then, it does."""
-    command = [sys.executable, "-m", "signalpost", *arguments, "--json"]
-    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    return running_module("signalpost", *arguments, "--json")
+
+
+@asynccontextmanager
+async def running_module(*command: str) -> AsyncIterator[Running]:
+    """The same for any module that announces itself with a line of JSON."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", *command, stdout=subprocess.PIPE)
     try:
         announcement = await process.stdout.readline()  # type: ignore[union-attr]
         yield Running(process.pid, json.loads(announcement))
@@ -93,10 +98,14 @@ async def running(*arguments: str) -> AsyncIterator[Running]:
         await process.wait()
 
 
-def write_configuration(folder: Path, meta_url: str) -> Path:
-    """A gateway with one source, one destination and, but for the limit of requests a second, the defaults."""
+def write_configuration(folder: Path, meta_url: str, destination: str = f"{PIXEL}\n{DELIVERING}") -> Path:
+    """A gateway with one source, one destination and, but for the limit of requests a second, the defaults.
+
+    destination: the lines of its settings.
+    """
     file = folder / "signalpost.toml"
-    file.write_text(CONFIGURATION.format(folder=folder, meta_url=meta_url, write_key=WRITE_KEY), encoding="utf-8")
+    text = CONFIGURATION.format(folder=folder, meta_url=meta_url, write_key=WRITE_KEY, destination=destination)
+    file.write_text(text, encoding="utf-8")
     return file
 
 

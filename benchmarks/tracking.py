@@ -12,12 +12,9 @@ import json
 import os
 import socket
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,31 +28,14 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from benchmarks.machine import describe_machine
+from benchmarks.processes import PIXEL, WRITE_KEY, Running, running, running_module, write_configuration
 from benchmarks.sample_events import build_call
 
 SINGLE_CALLS, BATCHES, CALLS_PER_BATCH = 20_000, 300, 100
 BATCH_CONNECTIONS = 16
 IDS, WAITING_EVENTS = 10_000_000, 1_000_000
 DIGESTS_PER_ROW = 1_000
-WRITE_KEY = "wk_bench_0123456789abcdef"
-
-CONFIGURATION = """
-[server]
-host = "127.0.0.1"
-port = 0
-console_port = 0
-data_dir = "{folder}/data"
-[limits]
-rate_limit = 0
-[[sources]]
-name = "bench"
-write_keys = ["{write_key}"]
-destinations = ["pixel"]
-[[destinations]]
-name = "pixel"
-type = "facebook-conversions-api"
-pixel_id = "1234567890"
-"""
+NOWHERE = "http://127.0.0.1:9"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,43 +128,31 @@ class Calls:
         return [_build_request("/v1/batch", {"batch": self.build(size)}) for _ in range(batches)]
 
 
-@asynccontextmanager
-async def _running(*command: str) -> AsyncIterator[dict[str, Any]]:
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", *command, stdout=subprocess.PIPE)
-    try:
-        yield json.loads(await process.stdout.readline())  # type: ignore[union-attr]
-    finally:
-        process.terminate()
-        await process.wait()
-
-
 async def _run(ids: int, events: int) -> None:
     calls = Calls()
     print("Tracking API: durable before the answer")
     print(f"  machine        {describe_machine()}; the client shares it")
     bare: dict[int, Run] = {}
-    async with _running("benchmarks.tracking", "--bare") as route:
-        await _measure(route["url"], calls.build_singles()[:2_000], 32)  # warm
+    async with running_module("benchmarks.tracking", "--bare") as route:
+        await _measure(route.said["url"], calls.build_singles()[:2_000], 32)  # warm
         for connections in (32, 128):
-            bare[connections] = await _measure(route["url"], calls.build_singles(), connections)
+            bare[connections] = await _measure(route.said["url"], calls.build_singles(), connections)
             print(f"  bare route     {bare[connections].describe()}   {connections} connections")
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "signalpost.toml"
-        file.write_text(CONFIGURATION.format(folder=folder, write_key=WRITE_KEY))
-        serve = ("signalpost", "serve", "--config", str(file), "--json")
-        async with _running(*serve) as gateway:
-            await _measure(gateway["tracking_url"], calls.build_singles()[:2_000], 32)
+        serve = ("serve", "--config", str(write_configuration(Path(folder), NOWHERE, PIXEL)))
+        async with running(*serve) as gateway:
+            await _measure(gateway.said["tracking_url"], calls.build_singles()[:2_000], 32)
             for connections in (32, 128):
-                run = await _measure(gateway["tracking_url"], calls.build_singles(), connections)
+                run = await _measure(gateway.said["tracking_url"], calls.build_singles(), connections)
                 share = run.rate / bare[connections].rate
                 told = f"{connections} connections, {share:.2f} of the bare route (aims: 5,000/s, 0.40)"
                 print(f"  single calls   {run.describe()}   {told}")
             empty = await _measure_batches(gateway, calls)
             print(f"  batches of 100 {empty.describe(CALLS_PER_BATCH)}   events (aim: 20,000/s)")
-            await _measure(gateway["tracking_url"], calls.build_batches(events // 2_500, 2_500), 4)
+            await _measure(gateway.said["tracking_url"], calls.build_batches(events // 2_500, 2_500), 4)
         _fill_window(Path(folder) / "data" / "queue.db", ids)
-        async with _running(*serve) as gateway:
-            await _measure(gateway["tracking_url"], calls.build_singles()[:2_000], 32)
+        async with running(*serve) as gateway:
+            await _measure(gateway.said["tracking_url"], calls.build_singles()[:2_000], 32)
             full = await _measure_batches(gateway, calls)
     print(
         f"  the same with {ids:,} ids and {events:,} events waiting: {full.describe(CALLS_PER_BATCH)}, "
@@ -192,8 +160,8 @@ async def _run(ids: int, events: int) -> None:
     )
 
 
-async def _measure_batches(gateway: dict[str, Any], calls: Calls) -> Run:
-    runs = [await _measure(gateway["tracking_url"], calls.build_batches(), BATCH_CONNECTIONS) for _ in range(3)]
+async def _measure_batches(gateway: Running, calls: Calls) -> Run:
+    runs = [await _measure(gateway.said["tracking_url"], calls.build_batches(), BATCH_CONNECTIONS) for _ in range(3)]
     return sorted(runs, key=lambda run: run.rate)[1]
 
 
