@@ -3,7 +3,6 @@
 One bad call never fails the others. Nothing is acknowledged before the queue has made it durable.
 """
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from signalpost.catalog import Source
 from signalpost.history.calls import History
 from signalpost.history.entries import NO_REQUEST, RequestFacts
 from signalpost.ingest.entries import KeptTexts, RejectedCall, ValidCall, describe_rejected, keep_request, keep_valid
+from signalpost.ingest.turns import Turn
 from signalpost.mapping.action_source import ACTION_SOURCES, find_max_age
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.mapping.mapper import map_event
@@ -28,9 +28,6 @@ from signalpost.model.segment_event import InvalidCall, RequestContext, SegmentE
 from signalpost.model.server_event import ServerEvent
 from signalpost.queue.interface import Queue
 from signalpost.telemetry import Telemetry
-
-_LONGEST_TURN = 0.005
-"""Seconds of mapping after which other requests get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +69,15 @@ class Intake:
         valid: list[ValidCall] = []
         rejected: list[RejectedCall] = []
         kept = KeptTexts(calls, texts)
-        turn_began = self._monotonic()
+        turn = Turn(self._monotonic)
         for index, raw in enumerate(calls):
             parsed = raw if isinstance(raw, InvalidCall) else parse_call(raw, request)
             if isinstance(parsed, InvalidCall):
                 rejected.append(RejectedCall(index, parsed))
             else:
                 valid.append(keep_valid(parsed, self._map_call(parsed, source), facts, kept, index))
-            if self._monotonic() - turn_began > _LONGEST_TURN:
-                await asyncio.sleep(0)
-                turn_began = self._monotonic()
+            if turn.is_over:
+                await turn.give_way()
         failpoints.reach("after_parse")
         refused = [RefusedCall(source.id, call.invalid.code) for call in rejected]
         receipt = await self._queue.put([call.accepted for call in valid], refused)

@@ -45,15 +45,13 @@ from signalpost.ingest.paths import TrackingPath, find_path, read_settings_key
 from signalpost.ingest.pixel import read_pixel_call
 from signalpost.ingest.requests import TrackingRequest
 from signalpost.ingest.sdk_settings import SdkSettings, describe_source
+from signalpost.ingest.turns import Turn
 from signalpost.ingest.write_keys import find_body_key, refuse_other_keys
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.segment_event import RequestContext
 from signalpost.telemetry import Telemetry
 
 _SHORTEST_RETRY, _LONGEST_RETRY = 5, 60
-_LONGEST_TURN: Final = 0.005
-"""Seconds of decoding after which other requests get their turn."""
-
 # While a text is worked on, what is made of it takes some eight times its size. More at once would not be done sooner.
 _LARGE_TEXT_BYTES: Final = 256 << 10
 _LARGE_TEXTS_AT_ONCE: Final = 4
@@ -279,16 +277,15 @@ class TrackingApi:
 async def _decode_in_turns(text: bytes, limits: Limits) -> DecodedBatch | RequestFault:
     """Decode a batch, and let other requests have their turn every few milliseconds."""
     steps = decode_batch_in_steps(text, limits)
-    turn_began = time.perf_counter()
+    turn = Turn()
     while True:
         try:
             next(steps)
         except StopIteration as end:
             decoded: DecodedBatch | RequestFault = end.value
             return decoded
-        if time.perf_counter() - turn_began > _LONGEST_TURN:
-            await asyncio.sleep(0)
-            turn_began = time.perf_counter()
+        if turn.is_over:
+            await turn.give_way()
 
 
 def _describe_receipt(receipt: IntakeReceipt, *, is_single: bool) -> Answer:
