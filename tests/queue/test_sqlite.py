@@ -134,6 +134,16 @@ async def test_newer_file_is_refused_and_untouched(tmp_path: Path):
     assert (tmp_path / "queue.db").read_bytes() == before
 
 
+async def test_a_schema_that_never_was_is_refused_and_untouched(tmp_path: Path):
+    """A flipped bit in the head can make the number negative: no migration is tried."""
+    await open_queue(tmp_path).close()
+    change_file(tmp_path, "PRAGMA user_version = -2147483645")
+    before = (tmp_path / "queue.db").read_bytes()
+    with pytest.raises(ConfigError, match=r"is damaged.*latest backup"):
+        open_queue(tmp_path)
+    assert (tmp_path / "queue.db").read_bytes() == before
+
+
 async def test_another_programs_file_is_refused_and_untouched(tmp_path: Path):
     """A database that is not a queue is never turned into one."""
     connection = sqlite3.connect(tmp_path / "queue.db")

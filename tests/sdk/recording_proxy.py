@@ -8,7 +8,7 @@ import gzip
 import http.client
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -100,6 +100,12 @@ def recording_proxy(target: str, trouble: Trouble | None = None) -> Iterator[Rec
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def split_by_status(exchanges: Sequence[Exchange], status: int) -> tuple[Exchange, list[Exchange]]:
+    """The one that was spoilt, and the rest: a client may have several requests under way, answered in any order."""
+    (spoilt,) = [exchange for exchange in exchanges if exchange.status == status]
+    return spoilt, [exchange for exchange in exchanges if exchange is not spoilt]
 
 
 class _Server(ThreadingHTTPServer):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.browser.conftest import Visitor, browser, visitor  # noqa: F401 - fixtures
 from tests.sdk.lines import Line
-from tests.sdk.recording_proxy import RecordingProxy, Trouble, recording_proxy
+from tests.sdk.recording_proxy import RecordingProxy, Trouble, recording_proxy, split_by_status
 from tests.sdk.test_server_clients import ALL_TYPES, BATCHING, SNIPPETS, STANDARD, check_arrival
 from tests.sdk.web_page import serving_page
 
@@ -77,8 +77,7 @@ async def test_trouble_once(sdk: str, trouble: Trouble, line: Line, visitor: Vis
         await wait_for_calls(proxy, len(ALL_TYPES))
     # The standard strategy sends its calls side by side, so the spoilt one need not be the first that ended.
     spoilt_status = {"unavailable": 503, "cut": 0}[trouble]
-    (spoilt,) = [exchange for exchange in proxy.posts if exchange.status == spoilt_status]
-    taken = [exchange for exchange in proxy.posts if exchange is not spoilt]
+    spoilt, taken = split_by_status(proxy.posts, spoilt_status)
     assert {exchange.status for exchange in taken} == {200}
     duplicates = sum(exchange.receipt[1] for exchange in taken)
     assert duplicates == (len(spoilt.calls) if trouble == "cut" else 0)

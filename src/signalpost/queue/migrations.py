@@ -13,7 +13,8 @@ from typing import Final
 import apsw
 
 from signalpost import failpoints
-from signalpost.model.errors import ConfigError, NewerDataFolder
+from signalpost.database_owner import check_owner
+from signalpost.model.errors import ConfigError
 
 # "Sgpt", in the header of the file: our own check, and tools such as file(1), know the queue by it.
 APPLICATION_ID: Final = 0x53677074
@@ -203,22 +204,8 @@ SCHEMA: Final = len(MIGRATIONS)
 
 
 def check_file(connection: apsw.Connection) -> None:
-    """Raise ConfigError or NewerDataFolder unless this program may use the file.
-
-    Reads only: a file that is refused stays as it was.
-    """
-    application, schema = connection.pragma("application_id"), connection.pragma("user_version")
-    if application != APPLICATION_ID and (
-        application or schema or connection.execute("SELECT 1 FROM sqlite_schema").get
-    ):
-        raise ConfigError(
-            f"{connection.filename} is not a Signalpost queue. Name another data folder or move the file away."
-        )
-    if schema > SCHEMA:
-        raise NewerDataFolder(
-            f"{connection.filename} has schema {schema}, written by a newer Signalpost; this one knows up to {SCHEMA}."
-            " Start the newer program. The file was not changed."
-        )
+    """Raise ConfigError or NewerDataFolder unless this program may use the file."""
+    check_owner(connection, APPLICATION_ID, SCHEMA, "queue")
 
 
 def migrate(connection: apsw.Connection) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import apsw
 
-from signalpost.model.errors import ConfigError, NewerDataFolder
+from signalpost.database_owner import check_owner
 
 # "Sgps", in the header of the file: our own check, and tools such as file(1), know the settings by it.
 APPLICATION_ID: Final = 0x53677073
@@ -130,19 +130,8 @@ SCHEMA: Final = len(MIGRATIONS)
 
 
 def check_file(connection: apsw.Connection) -> None:
-    """Raise ConfigError or NewerDataFolder unless this program may use the file. Reads only."""
-    application, schema = connection.pragma("application_id"), connection.pragma("user_version")
-    if application != APPLICATION_ID and (
-        application or schema or connection.execute("SELECT 1 FROM sqlite_schema").get
-    ):
-        raise ConfigError(
-            f"{connection.filename} is not a Signalpost settings store. Name another data folder or move the file away."
-        )
-    if schema > SCHEMA:
-        raise NewerDataFolder(
-            f"{connection.filename} has schema {schema}, written by a newer Signalpost; this one knows up to {SCHEMA}."
-            " Start the newer program. The file was not changed."
-        )
+    """Raise ConfigError or NewerDataFolder unless this program may use the file."""
+    check_owner(connection, APPLICATION_ID, SCHEMA, "settings store")
 
 
 def migrate(connection: apsw.Connection) -> None:
