@@ -14,7 +14,7 @@ import prometheus_client
 import structlog
 
 from signalpost.metrics import METRICS, PREFIX, MetricName
-from signalpost.model.delivery import AcceptedCall, Batch, DeadReason, Outcome
+from signalpost.model.delivery import DISCARDED, AcceptedCall, Batch, DeadReason, Outcome
 from signalpost.model.ids import DestinationId, SourceId
 
 Action = Literal[
@@ -209,7 +209,7 @@ class Telemetry:
 
     def discarded(self, destination: DestinationId, count: int) -> None:
         """A person gave up what waited for a paused destination."""
-        self._count("events_rejected_total", destination, "DISCARDED", by=count)
+        self._count("events_rejected_total", destination, DISCARDED, by=count)
         self._tell("warning", "discarded", destination=destination, events=count)
 
     def requeued(self, destination: DestinationId, code: str, count: int) -> None:

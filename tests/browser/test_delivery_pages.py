@@ -48,6 +48,31 @@ async def test_a_paused_destination_says_why_and_is_resumed(console, visitor) ->
     assert console.list_received("1200000001") == ["Purchase"]
 
 
+async def test_what_waits_for_a_paused_destination_is_given_up(console, visitor) -> None:
+    """The count comes first, the deed needs a second click; the debugger then shows the events as rejected."""
+    key = console.add_destination("Hopeless", pixel_id="1500000001")
+    console.arm("permission_denied_200", "1500000001")
+    for number in (1, 2):
+        console.send(key, "Order Completed", messageId=f"hopeless-{number}")
+    page = await console.enter(visitor, "/delivery?period=10m&destination=Hopeless")
+    await page.click(".notice.red a:has-text('Discard what waits')", timeout=20_000)
+    await expect(page.locator("h1")).to_have_text("Discard 2 events that wait for Hopeless?")
+    await expect(page.locator("main")).to_contain_text("may not send events to this dataset")
+    await check_page(page)
+    await page.click("text=Keep them")
+    await expect(page.locator("tr.chosen [data-label=Waiting]")).to_have_text("2")
+    await page.click(".notice.red a:has-text('Discard what waits')")
+    await page.click("button:has-text('Discard 2')")
+    await expect(page.locator(".flash")).to_contain_text("2 discarded")
+    await expect(page.locator("tr.chosen [data-label=Waiting]")).to_have_text("0")
+    await expect(page.locator("tr", has_text="discarded_by_operator")).to_contain_text("gave up what waited")
+    await page.goto(f"{console.url}/debugger?source=Hopeless")
+    await expect(page.locator(".feed-way .badge", has_text="Rejected")).to_have_count(2)
+    await page.locator(".feed-row").first.click()
+    await expect(page.locator("#call-steps")).to_contain_text("Somebody gave up what waited")
+    assert console.list_received("1500000001") == []
+
+
 async def test_figures_are_counts_or_shares(console, visitor) -> None:
     """One click changes them; the period and the destination stay."""
     console.send(console.add_destination("Figures", pixel_id="1300000001"), "Order Completed")

@@ -15,7 +15,7 @@ PAGES = ["/overview", "/welcome", "/sources", "/sources/Shop", "/destinations", 
 PAGES += ["/tester", "/delivery", "/dead-letters"]
 CHANGES = ["/sources/new", "/sources/Shop/remove", "/sources/Shop/enabled", "/sources/Shop/keys", "/users", "/tokens"]
 CHANGES += ["/destinations/Shop/settings", "/destinations/Shop/check", "/destinations/Shop/remove", "/tester/send"]
-CHANGES += ["/delivery/resume", "/dead-letters/change", "/welcome/test-event"]
+CHANGES += ["/delivery/resume", "/delivery/discard", "/dead-letters/change", "/welcome/test-event"]
 
 POST = """path => fetch(path, {
     method: "POST", headers: {Accept: "application/json"},

@@ -41,6 +41,7 @@ def test_each_refusal_has_a_fix() -> None:
         ("filtered", "FILTERED_BY_INTEGRATIONS_OBJECT/integration_disabled", "done stopped ahead ahead", "excludes"),
         ("rejected", "MESSAGE_REJECTED/event_too_old", "done stopped ahead ahead", "older than Meta accepts"),
         ("rejected", "100/2804003 Invalid parameter", "done done done stopped", "Invalid parameter"),
+        ("rejected", "DISCARDED/discarded_by_operator", "done done stopped ahead", "gave up what waited"),
         ("erased", "", "done done stopped ahead", "deletion"),
     ],
 )

@@ -1,8 +1,11 @@
 """Delivery, dead letters and the overview: every event and every reason is shown, as text, and only admins change."""
 
+import asyncio
+import re
 from typing import Any
+from urllib.parse import unquote
 
-from tests.console.conftest import Gateway
+from tests.console.conftest import Answer, Gateway
 
 HOSTILE = "<img src=x onerror=alert(1)>'\""
 SLUG = "facebook-conversions-api"
@@ -96,3 +99,50 @@ async def test_only_admins_resume_a_destination(gateway: Gateway) -> None:
     assert (await admin.post("/delivery/resume", {"destination": "other"})).status == 404
     assert (await admin.post("/delivery/resume", {"destination": "main"})).status == 303
     assert (await gateway.program.get("/api/audit")).json[0]["action"] == "destination.resumed"
+
+
+async def test_only_what_was_counted_is_given_up(gateway: Gateway) -> None:
+    """A paused destination's events, by an admin, audited; what has come since it was counted stays."""
+    await make_dead_letters(gateway, "A")
+    admin, viewer = await gateway.sign_in("admin"), await gateway.sign_in("viewer")
+    not_paused = await admin.get("/delivery/discard?destination=main")
+    assert (not_paused.status, "is not paused" in read_flash(not_paused)) == (303, True)
+    await send_well(gateway, "first")
+    await until_paused(gateway)
+    assert "Discard what waits" in (await admin.get("/delivery?destination=main")).text
+    assert "Discard what waits" not in (await viewer.get("/delivery?destination=main")).text
+    assert (await viewer.get("/delivery/discard?destination=main")).status == 403
+    assert (await admin.get("/delivery/discard?destination=other")).status == 404
+    counted = await admin.get("/delivery/discard?destination=main")
+    assert "Discard 1 event that waits for main?" in counted.text
+    found = re.search('name="until" value="([^"]+)"', counted.text)
+    assert found is not None
+    await send_well(gateway, "second")
+    chosen = {"destination": "main", "until": found[1]}
+    assert (await viewer.post("/delivery/discard", chosen)).status == 403
+    done = await admin.post("/delivery/discard", chosen)
+    assert (done.status, "1 discarded" in read_flash(done)) == (303, True)
+    row = (await gateway.program.get("/api/audit")).json[0]
+    assert (row["action"], row["after"]["discarded"]) == ("destination.events_discarded", 1)
+    found_events = [(await gateway.service.queue.find_events(name)).events[0].state for name in ("first", "second")]
+    assert found_events == ["rejected", "pending"]
+    assert "Discard 1 event that waits" in (await admin.get("/delivery/discard?destination=main")).text
+
+
+def read_flash(answer: Answer) -> str:
+    return unquote(answer.headers["Set-Cookie"])
+
+
+async def send_well(gateway: Gateway, message_id: str) -> None:
+    """An event that only a token keeps from being delivered."""
+    key = gateway.service.workspace.sources[0].keys[0][0]
+    call = {"userId": "u", "event": "A", "writeKey": key, "messageId": message_id, "properties": {"revenue": 1}}
+    call["context"] = {"traits": {"email": "jo@example.com"}}
+    async with gateway.http.post(f"{gateway.service.tracking_url}/v1/track", json=call) as response:
+        assert response.status == 200
+
+
+async def until_paused(gateway: Gateway) -> None:
+    async with asyncio.timeout(20):
+        while (await gateway.program.get("/api/delivery")).json[0]["pause"] is None:  # noqa: ASYNC110 - nobody tells a test
+            await asyncio.sleep(0.01)

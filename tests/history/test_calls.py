@@ -1,11 +1,11 @@
 """The live memory of calls: bounded, updated as events reach their end, watched without holding anything up."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from signalpost.history.calls import BYTES_IN_ALL, CALLS_IN_ALL, CALLS_PER_SOURCE, History, UnreadCalls
 from signalpost.history.entries import CallEntry, CallFilter, EventState, RequestFacts, describe_call
-from signalpost.model.delivery import AcceptedCall, DiscardedEvent, NewEvent, QueuedEvent
+from signalpost.model.delivery import DISCARDED_BY_OPERATOR, AcceptedCall, DiscardedEvent, NewEvent, QueuedEvent
 from signalpost.model.ids import DatasetId, DestinationId, MessageId, SourceId
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -53,6 +53,25 @@ def test_a_state_is_updated():
     found = history.find_call(WEBSITE, MessageId("m1"))
     assert found is not None
     assert [(event.state, event.detail) for event in found.events] == [("delivered", "trace-1"), ("pending", "")]
+
+
+async def test_what_is_given_up_while_it_waits_shows_as_rejected():
+    """Of one destination, received before a time; what has ended stays as it is, and so does what came later."""
+    history = History()
+    for number in (1, 2, 3):
+        history.record(entry(number))
+    history.settled([queued(2)], "delivered", "trace-2")
+    later = entry(4)
+    later.received_at = NOON + timedelta(hours=1)
+    history.record(later)
+    with history.subscribe() as feed:
+        history.discarded(PIXEL, NOON + timedelta(minutes=1), DISCARDED_BY_OPERATOR)
+        history.discarded(DestinationId("another"), NOON + timedelta(days=1), DISCARDED_BY_OPERATOR)
+    feed.close()
+    states = [call.events[0].state for call in history.recent(WEBSITE)]
+    assert states == ["rejected", "delivered", "rejected", "pending"]
+    assert [item.message_id async for item in feed] == ["m1", "m3"]
+    assert history.recent(WEBSITE)[0].events[0].detail == "DISCARDED/discarded_by_operator"
 
 
 def test_a_duplicate_does_not_hide_the_first():

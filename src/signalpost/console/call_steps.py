@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from signalpost.console.delivery_view import explain
 from signalpost.console.door_fixes import find_fix
 from signalpost.history.entries import CallEntry, EventState
 from signalpost.mapping.fixes import REASON_FIXES
+from signalpost.model.delivery import DISCARDED, DISCARDED_BY_OPERATOR
 from signalpost.model.results import REASONS
 from signalpost.redaction import mask_text
 
@@ -95,6 +97,8 @@ def _trace_event(event: EventState) -> Journey:
             why = "No destination takes this source's calls." if event.destination_id is None else why
             fix = "Connect a destination on the source's page." if event.destination_id is None else ""
             steps = _mark("done", "stopped")
+        case "rejected" if event.detail == DISCARDED_BY_OPERATOR:
+            (why, fix), steps = explain(DISCARDED, reason), _mark("done", "done", "stopped")
         case "rejected":
             fix = "It is kept as a dead letter: mend what Meta objects to, then requeue it."
             steps = _mark("done", "done", "done", "stopped")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from signalpost.console.delivery_figures import Tone
 from signalpost.console.meta_codes import META_CODES
 from signalpost.mapping.fixes import REASON_FIXES
+from signalpost.model.delivery import DISCARDED
 from signalpost.model.destination_state import PAUSE_TEXTS, DestinationState
 from signalpost.model.ledger import Statistics
 from signalpost.model.results import REASONS
@@ -26,7 +27,10 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a destination stands, in a word, a sentence, and what to do."""
+    """How a destination stands, in a word, a sentence, and what to do.
+
+    can_resume, can_discard: an admin may have it tried again at once, and give up what waits for it.
+    """
 
     tone: Tone
     word: str
@@ -34,6 +38,7 @@ class Standing:
     fix: str = ""
     detail: str = ""
     can_resume: bool = False
+    can_discard: bool = False
 
 
 def list_troubles(statistics: Statistics) -> Sequence[Trouble]:
@@ -49,7 +54,7 @@ def explain(code: str, reason: str) -> tuple[str, str]:
             return text.sentence, REASON_FIXES[known]
     if code == "400" and reason in META_CODES:
         return META_CODES[reason]
-    if code == "DISCARDED":
+    if code == DISCARDED:
         return "Somebody gave up what waited for a paused destination.", "Nothing; the audit log says who, and when."
     if code == "400":
         return (
@@ -65,7 +70,7 @@ def describe_standing(state: DestinationState | None) -> Standing:
         return Standing("grey", "Not running", "Nothing is delivered to this destination by this process.")
     if state.pause is not None:
         text = PAUSE_TEXTS[state.pause.reason]
-        return Standing("red", "Paused", text.human, text.fix, state.pause.detail, can_resume=True)
+        return Standing("red", "Paused", text.human, text.fix, state.pause.detail, can_resume=True, can_discard=True)
     if state.is_breaker_open or state.last_outcome == "unavailable":
         return Standing(
             "red",
@@ -97,7 +102,9 @@ def _list_ended(reasons: Mapping[str, Mapping[str, int]]) -> Iterator[Trouble]:
                 meaning, fix = "Deleted on request before it was delivered.", "Nothing."
             else:
                 meaning, fix = explain(code, reason)
-            yield Trouble(state.capitalize(), code, reason, count, meaning, fix, state == "rejected")
+            yield Trouble(
+                state.capitalize(), code, reason, count, meaning, fix, state == "rejected" and code != DISCARDED
+            )
 
 
 def _list_refused(invalid: Mapping[str, int]) -> Iterator[Trouble]:

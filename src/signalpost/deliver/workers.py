@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from signalpost.deliver.parts import DeliveryParts, WorkerSettings
 from signalpost.deliver.worker import Worker
+from signalpost.model.delivery import DISCARDED_BY_OPERATOR
 from signalpost.model.destination_state import DestinationState
 from signalpost.model.ids import DestinationId
 
@@ -54,6 +55,7 @@ class Workers:
             return None
         discarded = await self._parts.queue.discard_waiting(destination_id, received_before, dry_run=dry_run)
         if discarded and not dry_run:
+            self._parts.history.discarded(destination_id, received_before, DISCARDED_BY_OPERATOR)
             self._parts.telemetry.discarded(destination_id, discarded)
             if worker is not None:
                 worker.forget_suspects()

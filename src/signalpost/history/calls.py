@@ -8,6 +8,7 @@ only when somebody looks; most are pushed out before.
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import chain
 from typing import Final
 
@@ -153,6 +154,19 @@ class History:
         self._unread_ends_count += len(ended)
         if self._subscriptions or self._unread_ends_count > _MOST_UNREAD_ENDS:
             self._catch_up()
+
+    def discarded(self, destination_id: DestinationId, received_before: datetime, detail: str) -> None:
+        """Somebody gave up what waited for a destination; what a worker still holds is settled later."""
+        self._catch_up()
+        for entry in self._by_number.values():
+            if entry.received_at >= received_before:
+                continue
+            given_up = [e for e in entry.events if (e.destination_id, e.state) == (destination_id, "pending")]
+            for event in given_up:
+                event.state, event.detail = "rejected", detail
+            if given_up:
+                for subscription in self._subscriptions:
+                    subscription.offer(entry)
 
     def _follow(self, ends: "_Ends") -> None:
         for source_id, message_id, destination_id, dataset_id, event_name in ends.events:

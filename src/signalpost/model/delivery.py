@@ -1,7 +1,7 @@
 """The words that ingest, queue, deliver and meta share: what is put, what waits, where it goes, what Meta answered."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from pydantic import SecretStr
@@ -185,6 +185,11 @@ class Answer(msgspec.Struct, frozen=True):
     usage: float | None = None
     wait_seconds: float | None = None
     answered_at: datetime | None = None
+
+
+DISCARDED: Final = "DISCARDED"
+DISCARDED_BY_OPERATOR: Final = f"{DISCARDED}/discarded_by_operator"
+"""What a person gave up while it waited: the code, and the code with its reason as ledger and debugger have them."""
 
 
 class DeadReason(msgspec.Struct, frozen=True):

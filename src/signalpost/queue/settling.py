@@ -13,15 +13,11 @@ import apsw
 import msgspec
 
 from signalpost import failpoints
-from signalpost.model.delivery import DeadReason, QueuedEvent
+from signalpost.model.delivery import DISCARDED_BY_OPERATOR, DeadReason, QueuedEvent
 from signalpost.queue.ledger import EventState, LedgerCounts, LedgerStore, find_latency_bucket
 
 # What mapping rejects, and what the queue itself found damaged; sending it again would change nothing.
 MESSAGE_REJECTED: Final = "MESSAGE_REJECTED"
-
-# What a person gave up: the code, and the code with its reason as the ledger counts it.
-DISCARDED: Final = "DISCARDED"
-_DISCARDED_BY_OPERATOR: Final = f"{DISCARDED}/discarded_by_operator"
 
 # Look at the events that are about to change, as one JSON array; those of one call have the same time of receipt.
 _GROUP_EVENTS: Final = """
@@ -108,9 +104,9 @@ def discard(connection: apsw.Connection, ledger: LedgerStore, ids: Sequence[int]
     """A person gives them up: rejected, with metadata in `ended_events` and no dead letter. Returns how many."""
     bound = bind(ids)
     groups = _group_events(connection, bound)
-    counts = _count_ends(groups, "rejected", _DISCARDED_BY_OPERATOR)
+    counts = _count_ends(groups, "rejected", DISCARDED_BY_OPERATOR)
     for source_id, destination_id, _, _, count, _ in groups:
-        counts[source_id, destination_id, "", "discarded", _DISCARDED_BY_OPERATOR] += count
+        counts[source_id, destination_id, "", "discarded", DISCARDED_BY_OPERATOR] += count
     ledger.add(now_ms, counts)
     connection.execute(_INSERT_ENDED, ("discarded", now_ms, 0, None, "", bound))
     connection.execute(_DELETE_PAYLOADS, (bound,))

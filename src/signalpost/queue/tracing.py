@@ -10,11 +10,12 @@ from typing import Any, Final
 
 import apsw
 
+from signalpost.model.delivery import DISCARDED
 from signalpost.model.found_events import FoundEvent, FoundEvents
 from signalpost.model.ids import SourceId
 from signalpost.queue.instants import from_milliseconds
 from signalpost.queue.seen_calls import build_call_digest
-from signalpost.queue.settling import DISCARDED, MESSAGE_REJECTED
+from signalpost.queue.settling import MESSAGE_REJECTED
 
 _EVERY_ID: Final = (-(1 << 63), (1 << 63) - 1)
 

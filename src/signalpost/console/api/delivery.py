@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from signalpost.console.access import Admin, Viewer
-from signalpost.console.parts import Parts
+from signalpost.console.access import Admin, Caller, Viewer
+from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.refusals import Refusal
 from signalpost.model.delivery import PauseReason
 from signalpost.model.destination_state import PAUSE_TEXTS, DestinationState, Pause
@@ -119,6 +119,11 @@ async def discard(
     parts: Parts, caller: Admin, name: Annotated[str, Path(max_length=200)], discarding: Discarding
 ) -> Discarded:
     """For good, and without dead letters. Refused while events are being delivered to the destination."""
+    return await discard_waiting(parts, caller, name, discarding)
+
+
+async def discard_waiting(parts: ConsoleParts, caller: Caller, name: str, discarding: Discarding) -> Discarded:
+    """Count, or give up and write it in the audit log. Raises Refusal unless the destination is paused."""
     until = discarding.until or parts.now()
     count = await parts.discard(DestinationId(name), until, dry_run=discarding.dry_run)
     if count is None:
