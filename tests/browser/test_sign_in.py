@@ -7,7 +7,7 @@ import apsw
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import PASSWORD, sign_in
+from tests.browser.conftest import PASSWORD, check_page, sign_in
 
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
@@ -51,6 +51,7 @@ async def test_an_expired_session_asks_for_a_sign_in_and_goes_on(console, visito
         settings.set_busy_timeout(5_000)
         settings.execute("UPDATE sessions SET created_at = 0")
     await expect(page).to_have_url(re.compile("/sign-in"), timeout=15_000)
+    await expect(page.locator(".flash")).to_have_text("Your session has ended. Sign in to go on.")
     visitor.forgive("401")
     console.cookies.clear()
     await sign_in(page, "Cleo")
@@ -64,14 +65,31 @@ async def test_a_forged_form_is_refused(console, visitor) -> None:
     form = f'<form method="post" action="{console.url}/sources/new"><input name="name" value="Forged">'
     await forger.set_content(f"{form}<button>Win a car</button></form>")
     await forger.click("text=Win a car")
-    await expect(forger.locator("body")).to_contain_text("Changes are taken from this console's own pages only")
+    await expect(forger.locator("h1")).to_have_text("Not allowed")
+    await expect(forger.locator(".lead")).to_contain_text("Changes are taken from this console's own pages only")
+    await check_page(forger)
+    await forger.click("text=To Sources")
+    await expect(forger.locator("h1")).to_have_text("Sources")
     await page.evaluate("delete document.body.dataset.formToken")
     assert await page.evaluate(POST, "/sources/new") == 403
     await page.reload()
     await expect(page.locator("main")).not_to_contain_text("Forged")
     assert [source["name"] for source in console.ask("GET", "/api/sources")] == ["Shop"]
     visitor.forgive("403")
-    visitor.forgive("404")  # no icon of the refusal's page
+
+
+async def test_a_button_that_is_refused_says_why(console, visitor) -> None:
+    """Its page is of an older sign-in; what would only change a part of the page must not fail in silence."""
+    page = await console.enter(visitor, "/destinations/Shop")
+    await page.context.clear_cookies()
+    newer = await page.context.new_page()
+    await newer.goto(f"{console.url}/sign-in")
+    await sign_in(newer, "Ann")
+    await expect(newer.locator("h1")).to_have_text("Overview")
+    await page.click("text=Check connection")
+    await expect(page.get_by_role("alert")).to_have_text("This form is of another sign-in. Load the page again.")
+    await check_page(page)
+    visitor.forgive("403")
 
 
 async def test_a_viewer_sees_and_changes_nothing(console, visitor) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from fastapi import APIRouter
@@ -9,7 +10,7 @@ from fastapi import APIRouter
 from signalpost.console import app as console_app
 from signalpost.console import routes
 from signalpost.console.access import admin, anyone, confirmed_admin, viewer, viewer_or_loopback
-from signalpost.console.guard import SECURITY_HEADERS
+from signalpost.console.browsers import SECURITY_HEADERS
 from tests.console.conftest import Browser, Gateway
 
 OPEN = {
@@ -135,6 +136,71 @@ async def test_a_change_from_another_site_is_refused(
     data = {"name": "web", "csrf_token": browser.form_token if token == "right" else token}
     assert (await browser.post("/sources/new", data, headers=headers)).status == status
     assert len(gateway.service.workspace.sources) == (1 if status == 303 else 0)
+
+
+async def test_what_a_browser_is_refused_is_a_page_that_leads_on(gateway: Gateway) -> None:
+    """A forged form, another name, a button's own address, what is not there: what happened, and the page above it."""
+    browser, viewer = await gateway.sign_in("admin"), await gateway.sign_in("viewer")
+    forged = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}
+    answers = {
+        'href="/sources"': (403, "own pages only", await browser.post("/sources/new", {"name": "x"}, headers=forged)),
+        'href="/sources/web"': (403, "another sign-in", await browser.post("/sources/web/remove", {"csrf_token": ""})),
+        'href="/dead-letters"': (405, "button on the page above", await browser.get("/dead-letters/preview")),
+        'href="/destinations"': (404, "no destination named", await browser.get("/destinations/nobody")),
+        'href="/"': (403, "Ask an admin", await viewer.get("/users")),
+    }
+    for way_back, (status, words, answer) in answers.items():
+        assert (answer.status, words in answer.text, way_back in answer.text) == (status, True, True), way_back
+    other_name = await browser.get("/sources", Host="evil.example")
+    assert (other_name.status, "console_public_url" in other_name.text, 'href="/"' in other_name.text) == (
+        421,
+        True,
+        False,
+    )
+    assert (await browser.get("/static/console.css", Host="evil.example")).status == 200
+
+
+async def test_what_a_program_is_refused_is_json(gateway: Gateway) -> None:
+    """Under /api always, elsewhere unless HTML is asked for."""
+    browser = await gateway.sign_in("admin")
+    forged = {"Origin": "http://evil.example"}
+    for path, accept in (("/api/sources", "text/html"), ("/sources/new", "*/*")):
+        answer = await browser.post(path, {"name": "x"}, headers={**forged, "Accept": accept})
+        assert (answer.status, answer.json["code"]) == (403, "wrong_origin"), path
+    answer = await browser.get("/sources", Host="evil.example", Accept="*/*")
+    assert (answer.status, answer.json["code"]) == (421, "wrong_host")
+
+
+async def test_a_fault_of_ours_is_told_without_its_text(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a page or as JSON, with the security headers."""
+    browser = await gateway.sign_in("admin")
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr("signalpost.console.pages.delivery.list_troubles", fail)
+    page, answer = await browser.get("/delivery"), await browser.get("/delivery", Accept="*/*")
+    assert (page.status, "The log says where" in page.text, answer.status, answer.json["code"]) == (
+        500,
+        True,
+        500,
+        "fault",
+    )
+    assert "secret" not in page.text + answer.text
+    assert {key: page.headers[key] for key in SECURITY_HEADERS} == SECURITY_HEADERS
+
+
+async def test_a_form_of_an_ended_session_leads_through_the_sign_in_to_its_page(gateway: Gateway) -> None:
+    """And says that nothing was changed."""
+    ended = await gateway.sign_in("admin", datetime.now(UTC) - timedelta(minutes=31))
+    answer = await ended.post("/destinations/Main%20pixel/settings", {"pixel_id": "1"})
+    assert (answer.status, answer.headers["Location"]) == (303, "/sign-in?next=/destinations/Main%2520pixel")
+    assert "Nothing was changed" in unquote(answer.headers["Set-Cookie"])
+    assert "Your session has ended" in unquote((await ended.get("/sources")).headers["Set-Cookie"])
+    assert "Set-Cookie" not in (await gateway.stranger.get("/sources")).headers
+    stale = await gateway.sign_in("admin", datetime.now(UTC) - timedelta(minutes=11))
+    answer = await stale.post("/destinations/new/facebook-conversions-api", {"name": "x"})
+    assert answer.headers["Location"] == "/confirm?next=/destinations/new/facebook-conversions-api"
 
 
 async def test_another_sessions_form_token_is_refused(gateway: Gateway) -> None:

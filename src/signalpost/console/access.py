@@ -15,6 +15,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
+from signalpost.console.browsers import SAFE_METHODS, cookie_name
 from signalpost.console.refusals import Refusal
 from signalpost.store.api_tokens import PREFIX, find_token, mark_used
 from signalpost.store.audit import Actor
@@ -22,10 +23,8 @@ from signalpost.store.database import SettingsStore
 from signalpost.store.sessions import Session, find_session, touch_session
 from signalpost.store.users import Role
 
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM_TOKEN: Final = "csrf_token"  # noqa: S105 - the name of a field
 FORM_TOKEN_HEADER: Final = "X-CSRF-Token"  # noqa: S105 - the name of a header
-SESSION_COOKIE: Final = "signalpost"
 _USED_STEP: Final = timedelta(minutes=1)
 
 
@@ -94,11 +93,6 @@ class Access:
         if session.needs_touch(now):
             await self._store.write(lambda connection: touch_session(connection, session_id, now))
         return Caller(Actor(session.user.name, find_address(request)), session.user.role, session, session_id)
-
-
-def cookie_name(request: Request) -> str:
-    """`__Host-` binds the cookie to this very host, but needs HTTPS, which a loopback address may lack."""
-    return f"__Host-{SESSION_COOKIE}" if request.url.scheme == "https" else SESSION_COOKIE
 
 
 def find_address(request: Request) -> str:

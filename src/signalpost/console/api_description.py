@@ -9,7 +9,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from signalpost.console.access import SAFE_METHODS, admin, anyone, confirmed_admin
+from signalpost.console.access import admin, anyone, confirmed_admin
+from signalpost.console.browsers import SAFE_METHODS
 from signalpost.console.routes import ConsoleRoute, list_routes
 
 _SECURITY: Final = {

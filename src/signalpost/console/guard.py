@@ -9,30 +9,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from signalpost.console.browsers import SAFE_METHODS, SECURITY_HEADERS
+from signalpost.console.refusals import Refusal, respond
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _PROBES: Final = frozenset({"/healthz", "/health", "/readyz"})
-_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_DIRECTIVES: Final = (
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self' data:",
-    "connect-src 'self'",
-    "font-src 'self'",
-    "form-action 'self'",
-    "base-uri 'none'",
-    "frame-ancestors 'none'",
-)
-SECURITY_HEADERS: Final = {
-    "Content-Security-Policy": "; ".join(_DIRECTIVES),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 _HSTS: Final = "max-age=31536000"
 
 
@@ -57,22 +41,24 @@ class Guard:
                 _add_headers(scope, MutableHeaders(scope=message))
             await send(message)
 
-        await (refusal or self._app)(scope, receive, send_with_headers)
+        app = self._app if refusal is None else respond(Request(scope), refusal)
+        await app(scope, receive, send_with_headers)
 
-    def _check_host(self, scope: Scope, headers: Headers) -> JSONResponse | None:
-        # Probes and programs come by address; no page can send their header to us from another origin.
-        if scope["path"] in _PROBES or "authorization" in headers:
+    def _check_host(self, scope: Scope, headers: Headers) -> Refusal | None:
+        # Probes and programs come by address; no page can send their header to us from another origin. Static files are
+        # the same for everybody, and the page that refuses is readable with them only.
+        if scope["path"] in _PROBES or scope["path"].startswith("/static/") or "authorization" in headers:
             return None
         name = _host_name(headers.get("host", ""))
         if name in self._host_names:
             return None
         message = "This console is not reached under that name. Set server.console_public_url to its address."
-        return JSONResponse({"code": "wrong_host", "message": message}, 421)
+        return Refusal(421, "wrong_host", message)
 
 
-def _check_origin(scope: Scope, headers: Headers) -> JSONResponse | None:
+def _check_origin(scope: Scope, headers: Headers) -> Refusal | None:
     """A change that a browser sends must come from a page of this very origin; programs send a token."""
-    if scope["method"] in _SAFE_METHODS or "authorization" in headers:
+    if scope["method"] in SAFE_METHODS or "authorization" in headers:
         return None
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     own = f"{scope['scheme']}://{headers.get('host', '')}"
@@ -80,8 +66,11 @@ def _check_origin(scope: Scope, headers: Headers) -> JSONResponse | None:
     comes_from_here = origin == own if origin != "null" else site == "same-origin"
     if comes_from_here and site in {None, "same-origin", "none"}:
         return None
-    message = "Changes are taken from this console's own pages only. Load the page again and repeat."
-    return JSONResponse({"code": "wrong_origin", "message": message}, 403)
+    message = (
+        "Changes are taken from this console's own pages only. Load the page again and repeat. If the console stands "
+        "behind a proxy, name its address in server.trusted_proxies."
+    )
+    return Refusal(403, "wrong_origin", message)
 
 
 def _add_headers(scope: Scope, headers: MutableHeaders) -> None:

@@ -141,9 +141,13 @@ def _respond(html: str, status: int, flash: Mapping[str, str] | None) -> HTMLRes
     return response
 
 
-def render_refusal(request: Request, status: int, message: str, faults: Mapping[str, str]) -> HTMLResponse:
-    """The page of a request that is refused."""
-    return render(request, "refusal.html", status=status, code=status, message=message, faults=faults)
+def render_refusal(
+    request: Request, status: int, message: str, faults: Mapping[str, str], way_back: str
+) -> HTMLResponse:
+    """The page of a request that is refused. way_back: the page where somebody can go on."""
+    words = next((words for path, words, *_ in NAVIGATION if path == way_back), "")
+    context: dict[str, Any] = {"code": status, "message": message, "faults": faults}
+    return render(request, "refusal.html", status=status, way_back=way_back, way_back_words=words, **context)
 
 
 def _read_flash(request: Request) -> dict[str, str] | None:
@@ -151,7 +155,7 @@ def _read_flash(request: Request) -> dict[str, str] | None:
     kind, _, text = request.cookies.get(FLASH_COOKIE, "").partition(":")
     if not text:
         return None
-    return {"kind": kind if kind in {"good", "bad"} else "good", "text": unquote(text)[:_FLASH_CHARACTERS]}
+    return {"kind": kind if kind in {"good", "bad", "note"} else "good", "text": unquote(text)[:_FLASH_CHARACTERS]}
 
 
 def redirect(request: Request, path: str, *, said: str = "", kind: str = "good") -> RedirectResponse:

@@ -20,9 +20,11 @@ router = APIRouter()
 
 @router.get("/delivery/discard")
 async def show_discard(
-    request: Request, parts: Parts, caller: Admin, destination: Annotated[str, Query(max_length=200)]
+    request: Request, parts: Parts, caller: Admin, destination: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
     """How many events are lost, before they are."""
+    if not destination:
+        return redirect(request, "/delivery")
     entry = parts.workspace.find_destination(destination)
     try:
         counted = await discard_waiting(parts, caller, entry.name, Discarding(dry_run=True))

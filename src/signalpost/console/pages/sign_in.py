@@ -5,13 +5,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from signalpost.console.access import (
-    Anyone,
-    Viewer,
-    cookie_name,
-    find_address,
-    is_loopback,
-)
+from signalpost.console.access import Anyone, Viewer, find_address, is_loopback
+from signalpost.console.browsers import cookie_name
 from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.passwords import MAX_CHARACTERS, MIN_CHARACTERS
 from signalpost.console.refusals import Refusal

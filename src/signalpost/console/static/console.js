@@ -13,9 +13,32 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   if (document.hidden && event.detail.requestConfig.verb === "get") event.preventDefault();
 });
 
-document.addEventListener("htmx:responseError", (event) => {
+document.addEventListener("htmx:responseError", ({ detail }) => {
   // The session has ended: the page asks for a sign-in.
-  if (event.detail.xhr.status === 401) window.location.reload();
+  if (detail.xhr.status === 401) window.location.reload();
+  else tellRefusal(detail.requestConfig.path, detail.xhr.responseText);
+});
+
+// What a button or a live part was refused is told on top of the page, until the same succeeds.
+function tellRefusal(path, text) {
+  let message = "That did not work. Load the page again.";
+  try {
+    message = JSON.parse(text).message ?? message;
+  } catch {
+    // No JSON: something between the gateway and here has answered.
+  }
+  const told = document.getElementById("refusal") ?? document.createElement("div");
+  told.id = "refusal";
+  told.className = "flash bad";
+  told.dataset.path = path;
+  told.setAttribute("role", "alert");
+  told.textContent = message;
+  document.getElementById("main").prepend(told);
+}
+
+document.addEventListener("htmx:afterOnLoad", ({ detail }) => {
+  const told = document.getElementById("refusal");
+  if (told && detail.successful && told.dataset.path === detail.requestConfig.path) told.remove();
 });
 
 // A live page tells when the gateway does not answer.
