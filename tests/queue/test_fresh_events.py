@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from signalpost.model.delivery import QueuedEvent
-from signalpost.queue import fresh_events, sqlite
+from signalpost.queue import fresh_events, leasing
 from signalpost.queue.sqlite import SqliteQueue
 from tests.queue.builders import NOON, Clock, build_call, get_event_ids, lease
 
@@ -25,7 +25,7 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         pytest.fail("the file was read")
 
-    monkeypatch.setattr(sqlite, "read_events", fail)
+    monkeypatch.setattr(leasing, "read_events", fail)
 
 
 async def test_lease_gives_what_the_file_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

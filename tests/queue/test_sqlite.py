@@ -221,6 +221,17 @@ async def test_damaged_event_is_never_sent(tmp_path: Path, damage: str):
     await queue.close()
 
 
+async def test_wrong_size_harms_no_event(tmp_path: Path):
+    """The stored size of a payload has no checksum, so nothing sound is given up because of it."""
+    queue = open_queue(tmp_path)
+    await queue.put([build_call(f"m{number}") for number in range(4)])
+    await queue.close()
+    change_file(tmp_path, "UPDATE queued_events SET size = size + 1 WHERE id = 2")
+    queue = open_queue(tmp_path)
+    assert get_event_ids(await lease(queue)) == ["m0", "m1", "m2", "m3"]
+    await queue.close()
+
+
 async def test_damage_is_noticed_although_a_dataset_was_filled_in(tmp_path: Path):
     """The new checksum of an event that gets its dataset late is made only of what was stored."""
     lacking = build_discarded(code="INVALID_SETTINGS", dataset_id=None, event_name="Lead", payload=b'{"n":1}')

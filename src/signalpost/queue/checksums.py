@@ -8,6 +8,4 @@ def build_checksum(
 ) -> bytes:
     """Return 16 bytes over everything that decides what is sent where. SQLite itself does not see a flipped byte."""
     head = f"{destination_id}\n{dataset_id or ''}\n{event_id}\n{event_time}\n{expires_at}\n"
-    digest = blake2b(head.encode(), digest_size=16)
-    digest.update(payload)
-    return digest.digest()
+    return blake2b(head.encode() + payload, digest_size=16).digest()

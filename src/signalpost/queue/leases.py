@@ -36,10 +36,10 @@ class Leases:
         """The number of the next lease; none is given twice."""
         return next(self._numbers)
 
-    def hold(self, destination_id: DestinationId, events: Iterable[QueuedEvent], lease_for: timedelta) -> None:
-        """Hide events from others, under the lease number that they carry."""
-        end = self._monotonic() + lease_for.total_seconds()
-        self._leases.setdefault(destination_id, {}).update((event.id, _Lease(event.lease, end)) for event in events)
+    def hold(self, destination_id: DestinationId, events: Sequence[QueuedEvent], lease_for: timedelta) -> None:
+        """Hide the events of one lease from others, under the number that they carry."""
+        lease = _Lease(events[0].lease, self._monotonic() + lease_for.total_seconds())
+        self._leases.setdefault(destination_id, {}).update(dict.fromkeys([event.id for event in events], lease))
 
     def hide(self, destination_id: DestinationId, ids: Iterable[int], hide_for: timedelta) -> None:
         """Hide events from everybody, under a lease that nobody has."""

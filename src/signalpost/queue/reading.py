@@ -4,8 +4,10 @@ Everything comes in one row for all events: every row gives up the interpreter's
 also why it runs on the event loop: a thread of its own would wait up to 5 ms for each.
 """
 
+import bisect
+import itertools
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -34,27 +36,26 @@ _FIND_DUE: Final = """
 # Find when the next retry is due.
 _FIND_NEXT_DUE: Final = "SELECT min(due_at) FROM queued_events WHERE destination_id = ?1 AND due_at > ?2"
 
-# Read what is known of events, in the given order, as one JSON array.
+# Read what is known of events, in the given order: as one JSON array, and their checksums end to end.
 _READ_FACTS: Final = """
-    SELECT json_group_array(json_array(queued.id, source_id, message_id, destination_id, dataset_id, event_name,
-        event_id, event_time, expires_at, received_at, attempts, coalesce(last_outcome, ''), lower(hex(checksum)),
-        length(payload)))
-    FROM carray(?1) AS wanted CROSS JOIN queued_events AS queued ON queued.id = wanted.value
-    LEFT JOIN payloads ON payloads.id = queued.id"""
+    SELECT json_group_array(json_array(queued.id, source_id, message_id, dataset_id, event_name, event_id, event_time,
+        expires_at, received_at, attempts, last_outcome, size)), CAST(group_concat(checksum, '') AS BLOB)
+    FROM carray(?1) AS wanted CROSS JOIN queued_events AS queued ON queued.id = wanted.value"""
 
 # Read payloads in the given order, end to end.
 _READ_PAYLOADS: Final = """
     SELECT CAST(group_concat(payload, '') AS BLOB)
     FROM carray(?1) AS wanted CROSS JOIN payloads ON payloads.id = wanted.value"""
 
+_CHECKSUM_BYTES: Final = 16
+
 
 class _Facts(msgspec.Struct, array_like=True, gc=False):
-    """An event without its payload. checksum: hex digits. size: of the payload; None when that is missing."""
+    """An event without its payload. size: of the payload, in bytes."""
 
     id: int
     source_id: SourceId
     message_id: MessageId
-    destination_id: DestinationId
     dataset_id: DatasetId
     event_name: str
     event_id: str
@@ -62,22 +63,26 @@ class _Facts(msgspec.Struct, array_like=True, gc=False):
     expires_at: int
     received_at: int
     attempts: int
-    last_outcome: str
-    checksum: str
-    size: int | None
+    last_outcome: str | None
+    size: int
 
 
 class EventsRead(msgspec.Struct):
-    """Good events up to the limits; rows whose checksum is wrong; rows whose texts are no longer text."""
+    """Good events up to the limits, and the ids of those that are not what had been stored.
 
-    events: list[QueuedEvent]
-    damaged: list[int]
-    unreadable: list[int]
+    damaged: their checksum is wrong. unreadable: their texts are no longer text. out_of_reach: they are on a damaged
+    page, of which nothing can be read.
+    """
+
+    events: list[QueuedEvent] = []
+    damaged: list[int] = []
+    unreadable: list[int] = []
+    out_of_reach: list[int] = []
 
     @property
     def is_sound(self) -> bool:
         """Whether every row was what had been stored."""
-        return not self.damaged and not self.unreadable
+        return not (self.damaged or self.unreadable or self.out_of_reach)
 
 
 def find_due(connection: apsw.Connection, destination_id: DestinationId, now_ms: int, limit: int) -> list[int]:
@@ -92,74 +97,83 @@ def find_next_due(connection: apsw.Connection, destination_id: DestinationId, no
     return next_due
 
 
-def read_events(connection: apsw.Connection, ids: Sequence[int], max_bytes: int, lease: int) -> EventsRead:
-    """Read events up to `max_bytes` of payload, at least one; each carries the number of the lease."""
+def read_events(
+    connection: apsw.Connection, destination_id: DestinationId, ids: Sequence[int], max_bytes: int, lease: int
+) -> EventsRead:
+    """Read events up to `max_bytes` of payload, at least one; each carries the number of the lease.
+
+    When all of them together are not what was stored, each is looked at alone.
+    """
     try:
-        return _read_rows(connection, ids, max_bytes, lease)
-    except _UNREADABLE:
-        pass
-    read = EventsRead([], [], [])
+        events = _read_together(connection, destination_id, ids, max_bytes, lease)
+    except (*_NO_TEXT, apsw.CorruptError):
+        events = None
+    if events is not None:
+        return EventsRead(events)
+    read, size = EventsRead(), 0
     for id_ in ids:
         try:
-            read.damaged += _read_rows(connection, [id_], max_bytes, lease).damaged
-        except _UNREADABLE:
+            alone = _read_together(connection, destination_id, [id_], max_bytes, lease)
+            if alone is None:
+                read.damaged.append(id_)
+                continue
+            size += len(alone[0].payload)
+            if size > max_bytes and read.events:
+                break
+            read.events += alone
+        except _NO_TEXT:
             read.unreadable.append(id_)
+        except apsw.CorruptError:
+            read.out_of_reach.append(id_)
     return read
 
 
 # A text that is no UTF-8, and a number that has become a text.
-_UNREADABLE: Final = (UnicodeDecodeError, msgspec.ValidationError)
+_NO_TEXT: Final = (UnicodeDecodeError, msgspec.ValidationError)
 
 
-def _read_rows(connection: apsw.Connection, ids: Sequence[int], max_bytes: int, lease: int) -> EventsRead:
-    found: str = connection.execute(_READ_FACTS, (apsw.carray(array("q", ids)),)).get
-    rows = msgspec.json.decode(found, type=list[_Facts])
-    wanted, size = list[_Facts](), 0
-    for row in rows:
-        size += row.size or 0
-        if size > max_bytes and wanted:
-            break
-        wanted.append(row)
-    read = EventsRead([], [], [])
-    for row, payload in zip(wanted, _read_payloads(connection, wanted), strict=True):
-        event = _build_queued_event(row, payload, lease)
-        if event is None:
-            read.damaged.append(row.id)
-        else:
-            read.events.append(event)
-    return read
-
-
-def _read_payloads(connection: apsw.Connection, rows: Sequence[_Facts]) -> Iterator[bytes | None]:
-    ids = array("q", [row.id for row in rows if row.size])
-    payloads: bytes = connection.execute(_READ_PAYLOADS, (apsw.carray(ids),)).get if ids else b""
-    start = 0
-    for row in rows:
-        if row.size is None:
-            yield None
-        else:
-            yield payloads[start : start + row.size]
-            start += row.size
+def _read_together(
+    connection: apsw.Connection, destination_id: DestinationId, ids: Sequence[int], max_bytes: int, lease: int
+) -> list[QueuedEvent] | None:
+    """None when one of them is not what was stored. apsw.CorruptError when there is no such row, or no way to it."""
+    found: tuple[str, bytes] = connection.execute(_READ_FACTS, (apsw.carray(array("q", ids)),)).get
+    rows, checksums = msgspec.json.decode(found[0], type=list[_Facts]), found[1]
+    if len(rows) < len(ids):
+        raise apsw.CorruptError("The index names an event that the table does not hold.")
+    if len(checksums) != _CHECKSUM_BYTES * len(rows):
+        return None
+    ends = list(itertools.accumulate([row.size for row in rows]))
+    fitting = max(1, bisect.bisect_right(ends, max_bytes))
+    wanted = apsw.carray(array("q", [row.id for row in rows[:fitting]]))
+    payloads: bytes = connection.execute(_READ_PAYLOADS, (wanted,)).get or b""
+    if fitting == 1:
+        ends = [len(payloads)]  # `size` has no checksum of its own, so nothing may depend on it alone
+    elif ends[fitting - 1] != len(payloads):
+        return None
+    events: list[QueuedEvent] = []
+    start = at = 0
+    for row, end in zip(rows, ends[:fitting], strict=False):
+        payload = payloads[start:end]
+        checksum = build_checksum(
+            destination_id, row.dataset_id, row.event_id, row.event_time, row.expires_at, payload=payload
+        )
+        if checksum != checksums[at : at + _CHECKSUM_BYTES]:
+            return None
+        events.append(_build_queued_event(row, destination_id, payload, lease))
+        start, at = end, at + _CHECKSUM_BYTES
+    return events
 
 
 _from_milliseconds: Final = lru_cache(maxsize=64)(from_milliseconds)
 """The calls of a request were received at one time."""
 
 
-def _build_queued_event(row: _Facts, payload: bytes | None, lease: int) -> QueuedEvent | None:
-    """None when the row is not what was stored."""
-    if payload is None:
-        return None
-    checksum = build_checksum(
-        row.destination_id, row.dataset_id, row.event_id, row.event_time, row.expires_at, payload=payload
-    )
-    if row.checksum != checksum.hex():
-        return None
+def _build_queued_event(row: _Facts, destination_id: DestinationId, payload: bytes, lease: int) -> QueuedEvent:
     return QueuedEvent(
         row.id,
         row.source_id,
         row.message_id,
-        row.destination_id,
+        destination_id,
         row.dataset_id,
         row.event_name,
         row.event_id,
@@ -168,6 +182,6 @@ def _build_queued_event(row: _Facts, payload: bytes | None, lease: int) -> Queue
         _from_milliseconds(row.received_at),
         row.attempts,
         payload,
-        row.last_outcome,
+        row.last_outcome or "",
         lease,
     )

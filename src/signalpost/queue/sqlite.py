@@ -2,8 +2,8 @@
 
 Once `put()` has returned, the events survive a crash; they are delivered at least once; they leave only by ack, dead
 letter or expiry. This file puts the parts together: `puts`, `settling` and `dead_letters` hold the SQL that writes,
-`writer` commits, `reading` holds the SQL of a lease, which `fresh_events` mostly makes needless, `leases` lives in
-memory, `ledger` counts, `inquiries` answers whoever only looks.
+`writer` commits, `leasing` finds what is due and reads it (`fresh_events` mostly makes that needless), `leases` lives
+in memory, `ledger` counts, `inquiries` answers whoever only looks.
 """
 
 import asyncio
@@ -35,10 +35,11 @@ from signalpost.queue.inquiries import Inquiries
 from signalpost.queue.instants import to_milliseconds_after
 from signalpost.queue.interface import Durability
 from signalpost.queue.leases import Arrivals, Leases
+from signalpost.queue.leasing import Leasing
 from signalpost.queue.ledger import LedgerStore
 from signalpost.queue.migrations import delete_old_copies
 from signalpost.queue.puts import PutStore, prepare_put
-from signalpost.queue.reading import EventsRead, find_due, find_next_due, read_events
+from signalpost.queue.reading import EventsRead
 from signalpost.queue.retention import ROWS_PER_STEP, Retention, build_steps, limit_kept_payloads
 from signalpost.queue.room import Room
 from signalpost.queue.seen_calls import SeenCalls
@@ -49,9 +50,6 @@ _log = logging.getLogger(__name__)
 
 # Some 3 ms of work.
 _CALLS_PREPARED_AT_ONCE: Final = 250
-
-# A sleeping lease looks at the clock at least this often: the wall clock may be set while it sleeps.
-_LONGEST_SLEEP_SECONDS: Final = 1.0
 
 _DISCARDED_WITHIN: Final = timedelta(minutes=1)
 
@@ -100,6 +98,7 @@ class SqliteQueue(Inquiries):
         connection = open_for_writing(path)
         self._reader = open_for_reading(path)
         super().__init__(path, Leases(monotonic), retention or Retention(), now, monotonic)
+        self._leasing = Leasing(self._reader, self._leases, self._fresh)
         self._ledger = LedgerStore(connection)
         self._seen = SeenCalls(log_row for (log_row,) in connection.execute("SELECT digests FROM dedupe_keys"))
         puts = PutStore(connection, self._ledger, self._seen, now)
@@ -165,31 +164,22 @@ class SqliteQueue(Inquiries):
         linger_until: float | None = None
         while not self._is_closed:
             now_ms = self._now_ms()
-            due = self._find_due(destination_id, limit, now_ms)
+            due = self._leasing.find_due(destination_id, limit, now_ms)
             if not due:
                 linger_until = None
-                await self._arrivals.wait(destination_id, 1, self._seconds_until_due(destination_id, now_ms))
+                await self._arrivals.wait(destination_id, 1, self._leasing.seconds_until_due(destination_id, now_ms))
                 continue
             linger_until = linger_until or read_loop_clock() + linger.total_seconds()
             seconds_left = linger_until - read_loop_clock()
             if len(due) < limit and seconds_left > 0:
                 await self._arrivals.wait(destination_id, limit - len(due), seconds_left)
             else:
-                # No await between finding, reading and hiding: that is why two leases never hold one event.
-                read = self._read_events(due, max_bytes)
+                read = self._leasing.take(destination_id, due, max_bytes, lease_for)
                 if read.is_sound:
-                    self._leases.hold(destination_id, read.events, lease_for)
                     failpoints.reach("after_lease")
                     return read.events
                 await self._bury_damaged(read)
         return ()
-
-    def _read_events(self, ids: Sequence[int], max_bytes: int) -> EventsRead:
-        lease = self._leases.draw_number()
-        fresh = self._fresh.read(ids, max_bytes, lease)
-        if fresh is None:
-            return read_events(self._reader, ids, max_bytes, lease)
-        return EventsRead(fresh, [], [])
 
     async def extend(self, events: Sequence[QueuedEvent], lease_for: timedelta) -> None:
         """Keep a lease longer."""
@@ -363,18 +353,3 @@ class SqliteQueue(Inquiries):
                 settling.bury_unreadable, ledger=self._ledger, ids=read.unreadable, now_ms=now_ms, reason=_CORRUPT_ROW
             )
             await self._writer.settle(step, len(read.unreadable))
-
-    def _find_due(self, destination_id: DestinationId, limit: int, now_ms: int) -> list[int]:
-        held = self._leases.find_held(destination_id)
-        due = find_due(self._reader, destination_id, now_ms, limit + len(held))
-        return [id_ for id_ in due if id_ not in held][:limit]
-
-    def _seconds_until_due(self, destination_id: DestinationId, now_ms: int) -> float:
-        sleeps = [_LONGEST_SLEEP_SECONDS]
-        next_due = find_next_due(self._reader, destination_id, now_ms)
-        if next_due is not None:
-            sleeps.append((next_due - now_ms) / 1000)
-        next_end = self._leases.seconds_until_next_end(destination_id)
-        if next_end is not None:
-            sleeps.append(next_end)
-        return min(sleeps)
