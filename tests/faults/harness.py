@@ -1,14 +1,18 @@
 """What the fault tests share: a load that remembers what was acknowledged, and the check that nothing of it is lost."""
 
 import json
+import os
 import sqlite3
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from http.client import HTTPConnection, HTTPException
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import requests
 
@@ -26,37 +30,49 @@ def build_call(number: int) -> dict[str, object]:
         "userId": f"u{number}",
         "event": "Order Completed",
         "properties": properties,
+        "context": {"traits": {"email": f"u{number}@shop.example"}},
     }
 
 
-class Load(threading.Thread):
-    """Sends batches as fast as they are answered, until told to stop or cut off, and remembers the answers.
+class Refusal(NamedTuple):
+    """An answer other than 200."""
 
-    rest_seconds: how long it rests between two requests.
+    status_code: int
+    headers: Mapping[str, str]
+
+
+class Load(threading.Thread):
+    """Sends batches until told to stop or cut off, and remembers the answers.
+
+    interval_seconds: from the start of one request to that of the next; 0: as fast as they are answered.
     """
 
-    def __init__(self, url: str, numbers: "count[int]", *, rest_seconds: float = 0) -> None:
+    def __init__(self, url: str, numbers: "count[int]", *, interval_seconds: float = 0) -> None:
         super().__init__(daemon=True)
         self.acknowledged: list[str] = []
-        self.refusals: list[requests.Response] = []
-        self._url = f"{url}/v1/batch"
+        self.refusals: list[Refusal] = []
+        self._address = urlsplit(url).netloc
         self._numbers = numbers
-        self._rest_seconds = rest_seconds
+        self._interval_seconds = interval_seconds
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        with requests.Session() as session:
-            session.auth = (WRITE_KEY, "")
-            while not self._stopping.wait(self._rest_seconds):
+        headers = {"Authorization": f"Basic {b64encode(f'{WRITE_KEY}:'.encode()).decode()}"}
+        with closing(HTTPConnection(self._address, timeout=10)) as connection:
+            due = time.monotonic()
+            while not self._stopping.wait(max(0, due - time.monotonic())):
+                due += self._interval_seconds
                 calls = [build_call(next(self._numbers)) for _ in range(CALLS_PER_REQUEST)]
                 try:
-                    response = session.post(self._url, json={"batch": calls}, timeout=10)
-                except requests.RequestException:
+                    connection.request("POST", "/v1/batch", json.dumps({"batch": calls}), headers)
+                    answer = connection.getresponse()
+                    answer.read()
+                except (OSError, HTTPException):
                     return  # killed: nothing is known of this request, so nothing is promised
-                if response.status_code == 200:
+                if answer.status == 200:
                     self.acknowledged += [str(call["messageId"]) for call in calls]
                 else:
-                    self.refusals.append(response)
+                    self.refusals.append(Refusal(answer.status, answer.headers))
                     self._stopping.wait(0.02)
 
     def stop(self) -> None:
@@ -66,8 +82,8 @@ class Load(threading.Thread):
 
 def read_arrived(meta_url: str) -> Mapping[str, int]:
     """How often Meta has taken each event_id that it was ever sent."""
-    text = requests.get(f"{meta_url}/_emulator/ledger?format=jsonl", timeout=30).text
-    rows = [json.loads(line) for line in text.splitlines() if line]
+    with requests.get(f"{meta_url}/_emulator/ledger?format=jsonl", timeout=60, stream=True) as answer:
+        rows = [json.loads(line) for line in answer.iter_lines(1 << 20) if line]
     return {row["event_id"]: row["accepted"] for row in rows}
 
 
@@ -100,6 +116,12 @@ def read_memory(process_id: int) -> int:
     """Bytes of a process that are in memory."""
     status = Path(f"/proc/{process_id}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) << 10
+
+
+def read_processor_seconds(process_id: int) -> float:
+    """What a process has used of the processor's time so far."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def wait_until(is_true: Callable[[], object], seconds: float = 30) -> None:

@@ -8,34 +8,60 @@ import asyncio
 import itertools
 import random
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from signalpost.deliver.pace import PacePolicy
 from signalpost.deliver.retry import RetryPolicy
 from signalpost.deliver.worker import Worker
-from signalpost.emulator.app import EmulatorSettings, running_emulator
+from signalpost.emulator.app import EmulatorSettings, RunningEmulator, running_emulator
 from signalpost.emulator.faults import FaultMatch, FaultPlan
 from signalpost.meta.client import MetaClient
-from signalpost.model.delivery import NewEvent
+from signalpost.model.delivery import Answer, Batch, NewEvent, Target
 from signalpost.model.ids import DatasetId, DestinationId
-from tests.builders import DATASET, DESTINATION, build_new_event
+from tests.builders import build_new_event
 from tests.deliver.bench import GOOD_TOKEN, Bench, SteppedClock, find_attempts, poll, read_clock
 
-OTHER = DestinationId("other-pixel")
-OTHER_DATASET = DatasetId("4242424242")
 REAL_DELAYS = RetryPolicy()
 PATIENCE = 60.0
+STEADY_EVENTS = 20_000
+WAITING_EVENTS = 100_000
+
+
+class Drain(NamedTuple):
+    """How long it took to deliver so many events, by the clock and by the processor's time (Meta's included)."""
+
+    events: int
+    seconds: float
+    processor_seconds: float
+
+    @property
+    def events_a_second(self) -> float:
+        return self.events / self.seconds
+
+    @property
+    def events_a_processor_second(self) -> float:
+        return self.events / self.processor_seconds
 
 
 class SteppedBench(Bench):
     """A bench whose hours pass at once; Meta's clock is put forward too."""
 
     clock: SteppedClock
+
+    def __init__(self, folder: Path, emulator: RunningEmulator, client: MetaClient) -> None:
+        super().__init__(folder, emulator, client, SteppedClock())
+        self.asked_at: list[float] = []
+
+    async def _send(self, batch: Batch, target: Target) -> Answer:
+        self.asked_at.append(self.clock.monotonic())
+        return await super()._send(batch, target)
 
     async def rest(self, worker: Worker) -> None:
         """Wait until nothing is under way and the worker waits for a time to come."""
@@ -59,6 +85,12 @@ class SteppedBench(Bench):
         self.clock.advance(seconds)
         self.emulator.state.clock.advance(seconds)
 
+    async def measure(self, count: int) -> Drain:
+        """Wait until so many more have arrived."""
+        began, used, arrived = time.monotonic(), time.process_time(), self.store.accepted_count
+        await poll(lambda: self.store.accepted_count >= arrived + count, seconds=0.02, timeout=600)
+        return Drain(count, time.monotonic() - began, time.process_time() - used)
+
     async def until_all(self, delivered: int, rejected: int = 0) -> None:
         """Wait until nothing is pending, and see that this became of everything."""
         counts = await self.until(lambda counts: counts.pending.total == 0, PATIENCE)
@@ -71,7 +103,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[SteppedBench]:
         running_emulator(EmulatorSettings(port=0, seed=1)) as emulator,
         MetaClient(emulator.url, total_seconds=1) as client,
     ):
-        bench = SteppedBench(tmp_path, emulator, client, SteppedClock())
+        bench = SteppedBench(tmp_path, emulator, client)
         yield bench
         await bench.close()
 
@@ -98,46 +130,48 @@ def read_accepted(bench: Bench) -> Counter[str]:
 # --- F6: Meta is down ---
 
 
-@pytest.mark.parametrize(
-    ("trouble", "hours"),
-    [("service_unavailable", 6.0), ("unknown_error", 0.2), ("reset_before", 0.2), ("refused", 0.2), ("no TLS", 0.2)],
-)
-async def test_meta_is_down(bench, trouble, hours):
-    """F6: nothing is lost or given up, Meta is asked every 30 seconds at most, and what waited is drained gently."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
-        addresses = {
-            "refused": f"http://127.0.0.1:{unused.getsockname()[1]}",
-            "no TLS": bench.emulator.url.replace("http:", "https:"),
-        }
-        asked_at: list[float] = []
-        async with MetaClient(addresses.get(trouble, bench.emulator.url), total_seconds=1) as client:
-
-            async def send(batch, target):
-                asked_at.append(bench.clock.monotonic())
-                return await client.send(batch, target)
-
-            await bench.put(*build_events(100, "before"))
-            # Drawn as low as can be, only the breaker keeps the tries apart; for hours that would be many.
-            worker = bench.start(retry=REAL_DELAYS, jitter=1.0 if hours > 1 else 0.0)
-            await bench.until_delivered(100)
-            bench.advance(60)  # so that its pace of before is that of a minute
-            if trouble not in addresses:
-                bench.emulator.arm(FaultPlan(trouble))
-            bench.send = send
-            for wave in range(4):
-                await bench.put(*build_events(500, f"wave-{wave}"))
-            end = bench.clock.monotonic() + hours * 3_600
-            while bench.clock.monotonic() < end:
-                await bench.rest(worker)
-                bench.step()
-            await bench.rest(worker)
+async def sit_out(bench: SteppedBench, worker: Worker, hours: float) -> None:
+    """Let so many hours of an outage pass: Meta is asked every 30 seconds at most."""
+    first = len(bench.asked_at)
+    end = bench.clock.monotonic() + hours * 3_600
+    while bench.clock.monotonic() < end:
+        await bench.rest(worker)
+        bench.step()
+    await bench.rest(worker)
     state = worker.describe()
     assert (state.pause, state.is_breaker_open) == (None, True)
+    asked_at = bench.asked_at[first:]
     waits = [later - earlier for earlier, later in itertools.pairwise(asked_at)]
     # Before the breaker opens two are under way, and the waits still grow.
     assert all(wait >= 30 for wait in waits[10:])
     assert len(asked_at) <= 10 + hours * 3_600 / 30
+
+
+@pytest.mark.parametrize("trouble", ["service_unavailable", "unknown_error", "reset_before", "refused", "DNS", "TLS"])
+async def test_meta_is_down(bench, trouble, monkeypatch):
+    """F6: however it is down, nothing is lost or given up, and what waited is drained gently."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        addresses = {
+            "refused": f"http://127.0.0.1:{unused.getsockname()[1]}",
+            "DNS": "http://meta.invalid",
+            "TLS": bench.emulator.url.replace("http:", "https:"),
+        }
+        async with MetaClient(addresses.get(trouble, bench.emulator.url), total_seconds=1) as client:
+            await bench.put(*build_events(100, "before"))
+            # Drawn as low as can be, only the breaker keeps the tries apart.
+            worker = bench.start(retry=REAL_DELAYS, jitter=0.0)
+            await bench.until_delivered(100)
+            bench.advance(60)  # so that its pace of before is that of a minute
+            if trouble not in addresses:
+                bench.emulator.arm(FaultPlan(trouble))
+            bench.send = client.send
+            with monkeypatch.context() as names:
+                if trouble == "DNS":
+                    names.setattr(socket, "getaddrinfo", find_no_address)
+                for wave in range(4):
+                    await bench.put(*build_events(500, f"wave-{wave}"))
+                await sit_out(bench, worker, hours=0.2)
     bench.emulator.state.faults.disarm_all()
     bench.send = bench.client.send
     bench.step()
@@ -149,39 +183,78 @@ async def test_meta_is_down(bench, trouble, hours):
     assert bench.telemetry.told == []
 
 
+def find_no_address(*_: object, **__: object) -> None:
+    """What the system says when no name server answers."""
+    raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+async def test_meta_is_down_for_six_hours(bench):
+    """F6: 100,000 events wait for 6 hours; all arrive once, at most twice as fast as before, for hardly more work."""
+    for wave in range(STEADY_EVENTS // 1_000):
+        await bench.put(*build_events(1_000, f"before-{wave}"))
+    worker = bench.start(retry=REAL_DELAYS)
+    before = await bench.measure(STEADY_EVENTS)
+    bench.emulator.arm(FaultPlan("service_unavailable"))
+    for wave in range(WAITING_EVENTS // 1_000):
+        await bench.put(*build_events(1_000, f"wave-{wave}"))
+    await sit_out(bench, worker, hours=6)
+    bench.emulator.state.faults.disarm_all()
+    bench.step()
+    after = await bench.measure(WAITING_EVENTS)
+    print(f"before: {before}, after: {after}")
+    await bench.until_all(delivered=STEADY_EVENTS + WAITING_EVENTS)
+    assert after.events_a_second <= 2.1 * before.events_a_second
+    # `make bench` asks for 0.8, between processes and without what else this one does.
+    assert after.events_a_processor_second >= 0.6 * before.events_a_processor_second
+    assert set(read_accepted(bench).values()) == {1}
+    assert bench.telemetry.told == []
+
+
 # --- F7: Meta hangs ---
 
 
-@pytest.mark.parametrize("fault", [FaultPlan("blackhole"), FaultPlan("drip", params={"bytes_per_second": 1})])
-async def test_meta_hangs(bench, fault):
-    """F7: the time limit of a request holds; another destination is served all the while; nothing piles up."""
-    bench.emulator.arm(FaultPlan(fault.fault, match=FaultMatch(dataset_id=DATASET), params=fault.params))
-    durations: list[float] = []
-    client_send = bench.send
+async def test_meta_hangs(bench):
+    """F7: a request ends after 10 seconds, silent or a byte a second; others are served meanwhile; nothing piles up."""
+    silent, dripping, healthy = (DestinationId(name) for name in ("silent", "dripping", "healthy"))
+    datasets = {silent: DatasetId("1111111111"), dripping: DatasetId("2222222222"), healthy: DatasetId("3333333333")}
+    bench.emulator.arm(FaultPlan("blackhole", match=FaultMatch(dataset_id=datasets[silent])))
+    drip = FaultMatch(dataset_id=datasets[dripping])
+    bench.emulator.arm(FaultPlan("drip", match=drip, params={"bytes_per_second": 1}))
+    durations: dict[DestinationId, list[float]] = {silent: [], dripping: []}
+    workers: dict[DestinationId, Worker] = {}
+    async with MetaClient(bench.emulator.url) as client:
 
-    async def send(batch, target):
-        began = asyncio.get_running_loop().time()
-        answer = await client_send(batch, target)
-        if batch.destination_id == DESTINATION:
-            durations.append(asyncio.get_running_loop().time() - began)
-        return answer
+        async def send(batch, target):
+            began = bench.clock.monotonic()
+            answer = await client.send(batch, target)
+            if batch.destination_id in durations:
+                durations[batch.destination_id].append(bench.clock.monotonic() - began)
+            return answer
 
-    bench.send = send
-    bench.use_token(GOOD_TOKEN, OTHER)
-    await bench.put(*build_events(100))
-    hanging, healthy = bench.start(max_events=10), bench.start(OTHER)
-    await poll(lambda: hanging.describe().batches_in_flight == 2)
-    tasks = len(asyncio.all_tasks())
-    for wave in range(20):
-        await bench.put(*build_events(10, f"wave-{wave}", destination_id=OTHER, dataset_id=OTHER_DATASET))
-        await bench.until_delivered(10 * wave + 10)
-    assert durations == [], "the healthy one was through before the first request of the other was given up"
-    assert healthy.describe().consecutive_failures == 0
-    await poll(lambda: len(durations) >= 4, timeout=PATIENCE)
-    assert max(durations) < 5
-    assert len(asyncio.all_tasks()) <= tasks + 10
-    bench.emulator.state.faults.disarm_all()
-    await bench.until_all(delivered=300)
+        bench.send = send
+        for id_, dataset in datasets.items():
+            bench.use_token(GOOD_TOKEN, id_)
+            if id_ != healthy:
+                await bench.put(*build_events(100, id_, destination_id=id_, dataset_id=dataset))
+            workers[id_] = bench.start(id_, max_events=10)
+        await poll(lambda: [workers[id_].describe().batches_in_flight for id_ in durations] == [2, 2])
+        tasks, files = len(asyncio.all_tasks()), count_open_files()
+        for wave in range(20):
+            fields = {"destination_id": healthy, "dataset_id": datasets[healthy]}
+            await bench.put(*build_events(10, f"wave-{wave}", **fields))
+            await bench.until_delivered(10 * wave + 10)
+        assert durations == {silent: [], dripping: []}, "all were served before the first request was given up"
+        assert workers[healthy].describe().consecutive_failures == 0
+        await poll(lambda: min(map(len, durations.values())) >= 3, timeout=PATIENCE)
+        assert all(9.5 <= seconds < 13 for seconds in itertools.chain(*durations.values()))
+        assert len(asyncio.all_tasks()) <= tasks + 10
+        assert count_open_files() <= files + 10
+        bench.emulator.state.faults.disarm_all()
+        await bench.until_all(delivered=400)
+
+
+def count_open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 # --- F8: events that Meta refuses ---
