@@ -175,6 +175,48 @@ async def test_42_an_upgrade_is_ignored(tmp_path):
             assert answer.startswith(b"HTTP/1.1 200"), answer
 
 
+async def test_42_upgrades_by_the_thousand(tmp_path):
+    """However many requests on one connection offer something else, each is answered."""
+    async with running_gateway(tmp_path) as gateway:
+        offer = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+        answers = answers_of(await gateway.exchange(offer * 2_000 + LAST))
+    assert [answer[:3] for answer in answers] == [b"200"] * 2_001
+
+
+async def test_39_a_trailer_is_no_header(tmp_path):
+    """What stands behind a body in chunks came past every proxy that looks at headers: it names no key."""
+    async with running_gateway(tmp_path) as gateway:
+        head = b"POST /v1/track HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        body = b"%x\r\n%s\r\n0\r\nX-Write-Key: %s\r\n\r\n" % (len(BODY), BODY, KEY.encode())
+        answer = await gateway.exchange(head + body)
+    assert json.loads(split_answer(answer)[2])["code"] == "missing_write_key"
+
+
+@pytest.mark.parametrize(
+    ("first", "each"),
+    [(b"", b"1\r\n{\r\n" * 10_000), (b"1;", b"x" * 60_000), (b"1\r\n{\r\n0\r\nX: ", b"y" * 60_000)],
+    ids=["chunks_of_a_byte", "an_endless_extension", "an_endless_trailer"],
+)
+async def test_chunks_that_say_little(tmp_path, first, each):
+    """What a body in chunks brings beside the body is bounded too: else a client keeps us busy for nothing."""
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    async with running_gateway(tmp_path) as gateway:
+        answer, _ = await trickle(gateway.url, head + first, each)
+        assert (await gateway.track(CALL)).status == 200
+    status, headers, body = split_answer(answer)
+    assert (status, json.loads(body)["code"], headers["connection"]) == (400, "bad_request", "close")
+
+
+async def test_small_chunks_are_served(tmp_path):
+    """An SDK that writes its batch piece by piece is within the bounds."""
+    batch = json.dumps({"batch": [build_call(properties={"x": "y" * 1_000})] * 200}).encode()
+    chunks = b"".join(b"10\r\n%s\r\n" % batch[at : at + 16].ljust(16) for at in range(0, len(batch), 16))
+    head = HEAD.replace(b"/v1/track", b"/v1/batch") + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with running_gateway(tmp_path) as gateway:
+        answer = await gateway.exchange(head + chunks + b"0\r\n\r\n")
+    assert json.loads(split_answer(answer)[2])["accepted"] == 200
+
+
 async def test_42_an_absolute_address(tmp_path):
     """The address in full, as to a proxy, is served by its path, whatever host it names."""
     async with running_gateway(tmp_path) as gateway:

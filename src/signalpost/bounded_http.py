@@ -21,8 +21,11 @@ App = Callable[[HttpRequest], Awaitable[Answer]]
 
 _MOST_UNREAD_BYTES: Final = 64 << 10
 _BYTES_THAT_EARN_A_SECOND: Final = 64 << 10
+_MOST_FRAMING_BYTES: Final = 64 << 10
+"""What the chunks of a body may cost beside it, and half of the body more: chunks of single bytes keep us busy."""
 
 _BAD_REQUEST: Final = BrokenRequest(400, "bad_request", "this is not valid HTTP")
+_TOO_MANY_CHUNKS: Final = BrokenRequest(400, "bad_request", "the body's chunks are too small, or say too much besides")
 _ADDRESS_TOO_LONG: Final = BrokenRequest(414, "uri_too_long", "the address is too long")
 _HEAD_TOO_LARGE: Final = BrokenRequest(431, "headers_too_large", "the headers are too large or too many")
 _METHOD_NOT_ALLOWED: Final = BrokenRequest(
@@ -57,7 +60,7 @@ class BoundedHttp(asyncio.Protocol):
         self._has_begun = False
         self._begun = 0
         self._body_began = 0.0
-        self._body_bytes = 0
+        self._body_bytes = self._framing_bytes = 0
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._head_bytes = self._header_bytes = self._header_count = 0
@@ -87,11 +90,21 @@ class BoundedHttp(asyncio.Protocol):
             return
         if self._is_between_requests:
             self._await_head()
-        began_before = self._begun
+        before, body_bytes = (self._begun, self._arriving), self._body_bytes
         self._feed(data)
-        is_same_head = self._begun == began_before and self._arriving is None and not self._is_between_requests
-        if is_same_head and self._broken is None:
-            self._head_bytes += len(data)
+        if (self._begun, self._arriving) == before:
+            self._bound_overhead(len(data) - (self._body_bytes - body_bytes))
+
+    def _bound_overhead(self, size: int) -> None:
+        """So many bytes more of a head that is not whole yet, or of what stands around the chunks of a body."""
+        if self._broken is not None:
+            return
+        if self._arriving is not None:
+            self._framing_bytes += size
+            if self._framing_bytes > _MOST_FRAMING_BYTES + self._body_bytes // 2:
+                self._end(_TOO_MANY_CHUNKS)
+        elif not self._is_between_requests:
+            self._head_bytes += size
             if self._head_bytes > self._limits.max_address_bytes + self._limits.max_head_bytes:
                 self._end(_HEAD_TOO_LARGE)
 
@@ -133,23 +146,32 @@ class BoundedHttp(asyncio.Protocol):
     # What the parser finds
 
     def _feed(self, data: bytes) -> None:
+        rest = memoryview(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            self._decline_upgrade(data[offer.args[0] :])
+            while rest:
+                rest = self._feed_up_to_an_offer(rest)
         except httptools.HttpParserError:
             self._end(self._broken or _BAD_REQUEST)
 
-    def _decline_upgrade(self, rest: bytes) -> None:
+    def _feed_up_to_an_offer(self, data: memoryview) -> memoryview:
+        """What is left of the data behind the head of a request that offers to speak another protocol."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            if self._parser.get_method() == b"CONNECT":
+                self._end(_METHOD_NOT_ALLOWED)
+            else:
+                self._decline_upgrade()
+                return data[offer.args[0] :]
+        return data[:0]
+
+    def _decline_upgrade(self) -> None:
         """Read a request that offers another protocol (Java's client does) as if it did not.
 
         The parser would take its body for that protocol. The head is fed again, without the offer.
         """
-        method = self._parser.get_method()
-        if method == b"CONNECT":
-            self._end(_METHOD_NOT_ALLOWED)
-            return
-        lines = [b"%s %s HTTP/%s" % (method, self._url, self._parser.get_http_version().encode())]
+        parser = self._parser
+        lines = [b"%s %s HTTP/%s" % (parser.get_method(), self._url, parser.get_http_version().encode())]
         for name, value in self._headers.items():
             if name == b"connection":
                 kept = [token for token in value.split(b",") if token.strip().lower() in {b"close", b"keep-alive"}]
@@ -157,7 +179,7 @@ class BoundedHttp(asyncio.Protocol):
             elif name != b"upgrade":
                 lines.append(b"%s: %s" % (name, value))
         self._parser = _build_parser(self)
-        self._feed(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+        self._parser.feed_data(b"\r\n".join(lines) + b"\r\n\r\n")
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -176,9 +198,10 @@ class BoundedHttp(asyncio.Protocol):
             self._refuse(_ADDRESS_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        name, headers = name.lower(), self._headers
-        headers[name] = b"%s, %s" % (headers[name], value) if name in headers else value
+        """One header. A trailer, behind a body in chunks, counts, but means nothing: it came past every check."""
+        if self._arriving is None:
+            name, headers = name.lower(), self._headers
+            headers[name] = b"%s, %s" % (headers[name], value) if name in headers else value
         self._header_bytes += len(name) + len(value) + len(b": \r\n")
         self._header_count += 1
         if self._header_count > self._limits.max_headers:
@@ -202,7 +225,7 @@ class BoundedHttp(asyncio.Protocol):
             is_kept_alive=parser.should_keep_alive() and parser.get_http_version() != "1.0",
         )
         self._arriving = request
-        self._body_bytes = 0
+        self._body_bytes = self._framing_bytes = 0
         self._body_began = self._loop.time()
         self._deadline = self._body_began + self._limits.body_seconds
         self._unanswered.append(request)

@@ -13,12 +13,13 @@ from signalpost.history.entries import CallEntry, EventState, RequestFacts
 from signalpost.history.masking import mask_call
 from signalpost.history.views import show_call
 from signalpost.model.ids import DestinationId, MessageId, SourceId
+from signalpost.model.timestamps import read_timestamp
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HASH = "a" * 64
 
 
-def show(call: dict[str, Any], *, reveal: bool = False, sent_at: object = None, **payload: Any) -> Any:
+def show(call: dict[str, Any], *, reveal: bool = False, sent_at: datetime | None = None, **payload: Any) -> Any:
     events = [EventState(DestinationId("p"), "Purchase", "pending", "", payload=json.dumps(payload).encode())]
     request = RequestFacts("r", NOON, sent_at=sent_at)
     text = json.dumps(call).encode()
@@ -74,7 +75,7 @@ def test_revealing():
 )
 def test_the_clock_of_the_client(own, of_batch, skew):
     """The call's own sentAt says how far its clock is off, else the batch's."""
-    assert show({"sentAt": own}, sent_at=of_batch)["skew_ms"] == skew
+    assert show({"sentAt": own}, sent_at=read_timestamp(of_batch))["skew_ms"] == skew
 
 
 @given(st.recursive(st.none() | st.booleans() | st.text(), lambda below: st.dictionaries(st.text(), below)))

@@ -318,8 +318,16 @@ async def test_42_http_1_0(gateway):
         b"Transfer-Encoding: xchunked\r\n",
         b"X-Folded: a\r\n b\r\n",
         b"X-Nul: a\0b\r\n",
+        b"X-Line-Feed: a\n",
+        b"Content-Length: 5, 5\r\n",
+        b"Content-Length : 5\r\n",
+        b"Content-Length: 5\r\nTransfer-Encoding: identity\r\n",
+        b"Transfer-Encoding: chunked, identity\r\n",
     ],
-    ids=["length_and_chunked", "two_lengths", "xchunked", "folded", "nul"],
+    ids=[
+        *("length_and_chunked", "two_lengths", "xchunked", "folded", "nul", "line_feed_alone"),
+        *("a_list_of_lengths", "space_before_colon", "identity", "chunked_first"),
+    ],
 )
 async def test_39_broken_http(gateway, head):
     """Requests that two readers could read in two ways are refused, and the connection closed: one answer at most."""
@@ -328,6 +336,20 @@ async def test_39_broken_http(gateway, head):
     answers = await gateway.exchange(request + second)
     assert answers.startswith(b"HTTP/1.1 400")
     assert answers.count(b"HTTP/1.1 ") == 1
+
+
+async def test_39_lines_that_end_in_a_line_feed_alone(gateway):
+    """A whole request of such lines is refused too."""
+    answer = await gateway.exchange(b"POST /v1/track?writeKey=%s HTTP/1.1\nHost: x\n\n" % KEY.encode())
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
+async def test_39_a_length_with_more_zeros_than_a_number_may_have(gateway):
+    """It is a number all the same."""
+    body = json_of({**CALL, "writeKey": KEY})
+    head = b"POST /v1/track HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %s%d\r\n\r\n"
+    answer = await gateway.exchange(head % (b"0" * 5_000, len(body)) + body)
+    assert split_answer(answer)[0] == 200
 
 
 async def test_53_100000_keys(tmp_path):

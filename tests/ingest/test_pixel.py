@@ -111,6 +111,13 @@ async def test_an_invalid_call(fresh):
     assert (await fresh.ledger()).calls.invalid == {"no_user_anon_id": 1}
 
 
+async def test_a_key_of_thousands_of_dots(fresh, capfd):
+    """A plain key that goes deeper than a call may is rejected as one that is too deep; nothing breaks."""
+    await look(fresh, f"writeKey={KEY}&userId=u&event=Seen&properties{'.a' * 3_500}=1")
+    assert [entry.code for entry in fresh.entries()] == ["too_deep"]
+    assert "request_failed" not in "".join(capfd.readouterr())
+
+
 async def test_over_the_rate_and_with_a_closed_queue(tmp_path):
     """Also then the answer is the image."""
     async with running_gateway(tmp_path, settings=TrackingSettings(requests_per_second=0.001)) as gateway:

@@ -583,6 +583,16 @@ async def test_the_debugger_knows_the_request(fresh):
     assert KEY not in repr(show_call(entry, reveal=True))
 
 
+@pytest.mark.parametrize("sent_at", [[{}] * 1_000, "x" * 100_000, {"a": 1}, True])
+async def test_the_debugger_keeps_no_sent_at_that_is_no_time(fresh, sent_at):
+    """A batch may say anything there, as large as its body; what is remembered of it is a time or nothing."""
+    answer = await fresh.batch({"batch": [build_call(timestamp="2026-11-21T11:59:58Z")], "sentAt": sent_at})
+    assert answer.body["accepted"] == 1
+    (entry,) = fresh.entries()
+    assert entry.request.sent_at is None
+    assert entry.warnings == ("invalid_sent_at",)
+
+
 async def test_a_single_call_that_is_refused_is_entered_with_its_answer(fresh):
     """The debugger shows what the client saw."""
     await fresh.track({"event": "Signed Up"})

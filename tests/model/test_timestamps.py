@@ -63,7 +63,10 @@ def test_t11_sent_at_of_the_call_beats_the_batch():
     assert parse(own, sent_at="2026-03-01T11:58:30Z").timestamp == utc("2026-03-01T11:59:40")
 
 
-@pytest.mark.parametrize("value", ["yesterday", "2026-02-30", True, -1, {}, [], "", "2026-13-01", 1e300, "1763722798"])
+@pytest.mark.parametrize(
+    "value",
+    ["yesterday", "2026-02-30", True, -1, {}, [], "", "2026-13-01", 1e300, "1763722798", "2026-11-21" + " " * 60],
+)
 def test_t12_an_unreadable_time(value):
     """The call is rejected: guessing "now" would report an old sale as today's."""
     for name in ("timestamp", "originalTimestamp"):

@@ -22,7 +22,7 @@ class RequestFacts:
     """What the calls of one request share. Holds no key, cookie, or whole address.
 
     id: as in the answer's X-Request-Id. client_network: the client's address cut to /24 or /48.
-    sent_at: what the batch said, as decoded. status: of the answer, set when that is decided.
+    sent_at: what the batch said, where that was a time. status: of the answer, set when that is decided.
     surrogates_replaced: half characters in its body became U+FFFD.
     """
 
@@ -35,7 +35,7 @@ class RequestFacts:
     retry_count: str = ""
     bytes_received: int = 0
     bytes_decompressed: int = 0
-    sent_at: object = None
+    sent_at: datetime | None = None
     status: int = 200
     surrogates_replaced: bool = False
 

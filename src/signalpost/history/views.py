@@ -163,5 +163,5 @@ _HASH_SHAPE = re.compile("[0-9a-f]{64}")
 
 
 def _find_skew(entry: CallEntry, sent_at: object) -> int | None:
-    sent = read_timestamp(sent_at if sent_at is not None else entry.request.sent_at)
+    sent = read_timestamp(sent_at) if sent_at is not None else entry.request.sent_at
     return None if sent is None else round((entry.received_at.astimezone(UTC) - sent).total_seconds() * 1_000)

@@ -37,7 +37,9 @@ class BodyMemory:
 async def read_body(request: TrackingRequest, limit: int, memory: BodyMemory) -> bytes | RequestFault:
     """The body as it was sent. Stops at the limit, whatever the client announced."""
     too_large = RequestFault("payload_too_large", f"body is larger than {limit} bytes")
-    announced = request.headers.get(b"content-length", b"")
+    announced = request.headers.get(b"content-length", b"").lstrip(
+        b"0"
+    )  # as many zeros as a header holds are no number
     if announced.isdigit() and int(announced) > limit:
         if b"expect" not in request.headers:  # else the client has sent nothing yet, and never will
             await _throw_away(request)

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from signalpost.ingest.decode import RequestFault
+from signalpost.ingest.decode import MAX_DEPTH, RequestFault
 
 _URL_SAFE: Final = str.maketrans("-_ ", "+/+")
 
@@ -28,10 +28,13 @@ def read_pixel_call(query: Mapping[str, str]) -> bytes | RequestFault:
 
 
 def _nest(query: Mapping[str, str]) -> dict[str, object]:
-    """`properties.revenue=12.5` becomes {"properties": {"revenue": "12.5"}}; of two that conflict the later wins."""
+    """`properties.revenue=12.5` becomes {"properties": {"revenue": "12.5"}}; of two that conflict the later wins.
+
+    A path that goes deeper than a call may is followed until it is too deep, and no further.
+    """
     call: dict[str, object] = {}
     for path, value in query.items():
-        *parents, name = path.split(".")
+        *parents, name = path.split(".", MAX_DEPTH)
         level = call
         for parent in parents:
             below = level.get(parent)

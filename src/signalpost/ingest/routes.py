@@ -49,6 +49,7 @@ from signalpost.ingest.turns import Turn
 from signalpost.ingest.write_keys import find_body_key, refuse_other_keys
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.segment_event import RequestContext
+from signalpost.model.timestamps import read_timestamp
 from signalpost.telemetry import Telemetry
 
 _SHORTEST_RETRY, _LONGEST_RETRY = 5, 60
@@ -241,7 +242,7 @@ class TrackingApi:
         self, request: TrackingRequest, path: TrackingPath, source: Source, decoded: DecodedBatch
     ) -> Answer:
         facts = request.describe()
-        facts.sent_at = decoded.sent_at
+        facts.sent_at = read_timestamp(decoded.sent_at)  # not what was sent: that may be as large as the body
         facts.surrogates_replaced = decoded.surrogates_replaced
         context = _build_context(request, path, source, decoded)
         receipt = await self._intake.accept(decoded.calls, source, context, facts, decoded.texts)

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import msgspec
 
 from signalpost.model.ids import MessageId
-from signalpost.model.timestamps import correct_clock_skew, read_timestamp
+from signalpost.model.timestamps import LONGEST_TIMESTAMP, correct_clock_skew, read_timestamp
 
 CallType = Literal["track", "identify", "page", "screen", "group", "alias"]
 CALL_TYPES: Mapping[str, CallType] = {name: name for name in get_args(CallType)}
@@ -281,7 +281,8 @@ def _read_time(raw: JsonObject, request: RequestContext, warnings: list[CallWarn
         sent_at_given = request.sent_at
     if sent_at_given is None:
         return happened_at
-    sent_at = _read_sent_at(sent_at_given) if isinstance(sent_at_given, str) else read_timestamp(sent_at_given)
+    is_worth_remembering = isinstance(sent_at_given, str) and len(sent_at_given) <= LONGEST_TIMESTAMP
+    sent_at = _read_sent_at(sent_at_given) if is_worth_remembering else read_timestamp(sent_at_given)
     if sent_at is None:
         warnings.append("invalid_sent_at")
         return happened_at
