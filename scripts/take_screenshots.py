@@ -62,6 +62,12 @@ def _open_call(page: Page) -> None:
     page.locator("#call-steps").wait_for()
 
 
+def _find_event(page: Page) -> None:
+    _open_call(page)
+    page.get_by_role("link", name="Find its events").click()
+    page.locator(".found").first.wait_for()
+
+
 def _open_sample(page: Page) -> None:
     page.get_by_role("link", name="Samples").first.click()
     page.locator(".letter > summary").first.click()
@@ -79,6 +85,7 @@ BEFORE: Final = (
     View("debugger-empty", "/debugger"),
     View("tester-empty", "/tester"),
     View("delivery-empty", "/delivery"),
+    View("find-empty", "/find"),
     View("dead-letters-empty", "/dead-letters"),
 )
 AFTER: Final = (
@@ -94,11 +101,14 @@ AFTER: Final = (
     View("facebook", "/destinations/EU%20store/facebook"),
     View("debugger", "/debugger"),
     View("debugger-call", "/debugger?source=Website", _open_call),
+    View("find", "/debugger?source=Website", _find_event),
+    View("find-nothing", "/find?id=never-came"),
     View("tester", "/tester"),
     View("tester-explained", "/tester?destination=Main%20pixel", _explain),
     View("delivery", "/delivery?period=10m"),
     View("delivery-one", "/delivery?period=10m&destination=EU%20store"),
     View("delivery-error", "/delivery?period=10m&destination=Main%20pixel", _open_sample),
+    View("discard", "/delivery/discard?destination=EU%20store"),
     View("dead-letters", "/dead-letters"),
     View("dead-letters-preview", "/dead-letters", _preview_requeue),
     View("users", "/users"),

@@ -41,10 +41,10 @@ def read_ledgers(file: Path) -> tuple[Ledger, dict[str, Ledger]]:
     )
 
 
-def find_events_in_file(file: Path, message_id: str, source: str | None) -> FoundEvents:
-    """What became of a messageId; raises like `read_ledgers`."""
+def find_events_in_file(file: Path, sought: str, source: str | None) -> FoundEvents:
+    """What became of a messageId or event_id; raises like `read_ledgers`."""
     source_id = SourceId(source) if source is not None else None
-    return _look(file, lambda connection: find_events(connection, message_id, source_id))
+    return _look(file, lambda connection: find_events(connection, sought, source_id))
 
 
 def _look(file: Path, query: Callable[[apsw.Connection], T]) -> T:

@@ -14,6 +14,7 @@ LISTS = [
     "/sources",
     "/destinations",
     "/debugger",
+    "/find",
     "/tester",
     "/delivery",
     "/dead-letters",

@@ -93,6 +93,53 @@ async def test_what_is_refused_at_the_door_is_told_with_what_to_do(console, visi
     await check_page(page)
 
 
+async def test_an_event_is_found_by_its_id(console, visitor) -> None:
+    """From the debugger by its messageId, and by the event_id that Meta shows; by hand and with the keyboard alone."""
+    key = console.add_destination("Found", pixel_id="1000000007")
+    properties = {**ORDER["properties"], "event_id": "meta-7"}
+    console.send(key, **{**ORDER, "messageId": "found-7", "properties": properties})
+    console.send(key, **{**ORDER, "messageId": "found-7", "properties": properties})
+    page = await console.enter(visitor, "/debugger?source=Found")
+    await page.locator(".feed-row", has_text="Delivered").click(timeout=20_000)
+    await page.click("text=Find its events")
+    place = page.locator(".found")
+    await expect(place.locator("h2")).to_contain_text("Found as Purchase")
+    await expect(place.locator(".walk .done")).to_have_count(4)
+    await expect(place).to_contain_text("fbtrace_id")
+    await place.locator("summary").click()
+    await expect(place.locator("pre")).to_contain_text('"event_id": "meta-7"')
+    assert PERSON not in await page.content()
+    await expect(page.locator(".feed-row")).to_have_count(2)
+    await expect(page.locator(".feed-row", has_text="Duplicate")).to_have_count(1)
+    await check_page(page)
+    await page.click("nav >> text=Find an event")
+    await expect(page.locator("#id")).to_be_focused()
+    await page.keyboard.type(' "meta-7" ')
+    await page.keyboard.press("Enter")
+    await expect(place).to_contain_text("found-7")
+    await expect(page.locator("#id")).to_have_value("meta-7")
+
+
+async def test_what_is_not_found_is_told_with_what_may_be_the_cause(console, visitor) -> None:
+    """Nothing known, accepted and filtered, and waiting for a destination that is paused."""
+    key = console.add_destination("Lost", pixel_id="1000000008")
+    page = await console.enter(visitor, "/find?id=never-came")
+    for words in ("Nothing is known of never-came", "Refused at the door", "seen within 24 hours", "for 7 days"):
+        await expect(page.locator("main")).to_contain_text(words)
+    await check_page(page)
+    console.send(key, **{**ORDER, "messageId": "filtered-1", "integrations": {"All": False}})
+    await page.goto(f"{console.url}/find?id=filtered-1")
+    await expect(page.locator(".found")).to_contain_text("The call's integrations object excludes this destination.")
+    console.arm("permission_denied_200", "1000000008")
+    console.send(key, **{**ORDER, "messageId": "waits-1"})
+    await page.goto(f"{console.url}/delivery?period=10m&destination=Lost")
+    await expect(page.locator(".notice.red")).to_be_visible(timeout=20_000)
+    await page.goto(f"{console.url}/find?id=waits-1")
+    await expect(page.locator(".found .badge")).to_have_text("Pending")
+    await expect(page.locator(".found")).to_contain_text("Paused: The access token is valid but may not send")
+    await check_page(page)
+
+
 async def test_hostile_calls_are_shown_as_text(console, visitor) -> None:
     key = console.add_destination("Hostile", pixel_id="1000000004")
     page = await console.enter(visitor, "/debugger?source=Hostile")

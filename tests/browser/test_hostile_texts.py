@@ -134,11 +134,23 @@ def list_pages(text: str) -> Iterator[str]:
     each = quote_name(text)
     yield f"/delivery?destination={each}&period={each}"
     yield f"/dead-letters?destination={each}&code={each}&reason={each}&event_name={each}"
+    yield from (f"/find?id={each}", f"/find?id={each}-0", f"/find?id={each}-1")
     yield from (f"/debugger?search={each}", f"/debugger?source={each}&type={each}", f"/sources/{each}")
     yield from (f"/destinations/{each}", f"/sign-in?next={each}", f"/welcome?{each}", f"/nothing-{each}")
 
 
-PAGES = ("overview", "delivery", "dead-letters", "debugger", "tester", "sources", "destinations", "users", "audit")
+PAGES = (
+    "overview",
+    "delivery",
+    "dead-letters",
+    "debugger",
+    "find",
+    "tester",
+    "sources",
+    "destinations",
+    "users",
+    "audit",
+)
 MORE = ("welcome", "sources/new", "destinations/new", "docs", "delivery?period=1h", "delivery/ledger", "dead-letters")
 
 

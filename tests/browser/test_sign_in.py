@@ -12,7 +12,7 @@ from tests.browser.conftest import PASSWORD, check_page, sign_in
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
 PAGES = ["/overview", "/welcome", "/sources", "/sources/Shop", "/destinations", "/destinations/Shop", "/debugger"]
-PAGES += ["/tester", "/delivery", "/dead-letters"]
+PAGES += ["/find", "/tester", "/delivery", "/dead-letters"]
 CHANGES = ["/sources/new", "/sources/Shop/remove", "/sources/Shop/enabled", "/sources/Shop/keys", "/users", "/tokens"]
 CHANGES += ["/destinations/Shop/settings", "/destinations/Shop/check", "/destinations/Shop/remove", "/tester/send"]
 CHANGES += ["/delivery/resume", "/delivery/discard", "/dead-letters/change", "/welcome/test-event"]

@@ -634,6 +634,20 @@ class QueueContract:
         assert (await bench.queue.find_events("waits", SourceId("app"))).events == ()
         assert await bench.queue.find_events("never-came") == FoundEvents((), ())
 
+    async def test_an_event_is_found_by_the_id_that_its_call_gave_it(self, bench: Bench):
+        """Its event_id, when that is not the messageId; with the payload, for as long as that is kept."""
+        payload = b'{"event_name":"Lead","user_data":{"em":["00"]}}'
+        await bench.queue.put([build_call("m1", event_id="order-7", payload=payload), build_call("m2")])
+        (found,) = (await bench.queue.find_events("order-7")).events
+        assert (found.message_id, found.event_id, found.state) == ("m1", "order-7", "pending")
+        assert found.server_event == {"event_name": "Lead", "user_data": {"em": ["00"]}}
+        await bench.queue.ack(await lease(bench.queue), "trace-1")
+        assert [event.server_event for event in (await bench.queue.find_events("m1")).events] == [found.server_event]
+        bench.clock.advance(timedelta(hours=73))
+        await bench.queue.prune()
+        (kept,) = (await bench.queue.find_events("order-7")).events
+        assert (kept.state, kept.server_event, kept.is_damaged) == ("delivered", None, False)
+
     async def test_an_event_is_found_when_repeats_are_no_longer_noticed(self, bench: Bench):
         """Of a call of last week its dead letter is still there."""
         await bench.queue.put([build_call("m1")])

@@ -257,6 +257,8 @@ async def test_damaged_payload_is_not_shown(tmp_path: Path):
     queue = open_queue(tmp_path)
     (letter,) = await queue.browse_dead_letters()
     assert (letter.payload, letter.event_id) == (None, "m1")
+    (found,) = (await queue.find_events("m1")).events
+    assert (found.server_event, found.is_damaged) == (None, True)
     await queue.close()
 
 

@@ -20,7 +20,7 @@ _STYLES = {"pending": "cyan", "delivered": "green", "rejected": "yellow", "expir
 
 
 def find(
-    message_id: Annotated[str, typer.Argument(help="The call's messageId.")],
+    message_id: Annotated[str, typer.Argument(help="The call's messageId, or its event's event_id.")],
     source: Annotated[str | None, typer.Option(help="Only calls of this source.")] = None,
     config: ConfigFile = None,
     as_json: Json = False,
@@ -58,6 +58,7 @@ def _list_facts(event: "FoundEvent") -> list[tuple[str, str]]:
     ended = event.ended_at
     facts = {
         "source": event.source_id,
+        "messageId": event.message_id if event.message_id != event.event_id else "",
         "dataset": event.dataset_id or "",
         "event_id": event.event_id,
         "received": _tell(event.received_at),

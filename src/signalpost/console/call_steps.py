@@ -9,7 +9,8 @@ from signalpost.console.door_fixes import find_fix
 from signalpost.history.entries import CallEntry, EventState
 from signalpost.mapping.fixes import REASON_FIXES
 from signalpost.model.delivery import DISCARDED, DISCARDED_BY_OPERATOR
-from signalpost.model.results import REASONS
+from signalpost.model.found_events import FoundEvent
+from signalpost.model.results import REASONS, REJECTED_BY_MAPPING
 from signalpost.redaction import mask_text
 
 Mark = Literal["done", "now", "stopped", "ahead"]
@@ -103,6 +104,23 @@ def _trace_event(event: EventState) -> Journey:
             fix = "It is kept as a dead letter: mend what Meta objects to, then requeue it."
             steps = _mark("done", "done", "done", "stopped")
     return Journey(event.destination_id or "", mask_text(event.event_name), event.state, steps, why, fix, trace_id)
+
+
+def trace_found(event: FoundEvent) -> Journey:
+    """The way of an event that the queue still knows."""
+    why, fix = explain(event.code, event.reason) if event.code else (event.detail, "")
+    steps = _mark("done", "done", "done", "stopped")
+    if event.state == "delivered":
+        why, steps = "", _mark("done", "done", "done", "done")
+    elif event.state == "pending":
+        steps = _mark("done", "done", "now")
+    elif event.code == DISCARDED:
+        steps = _mark("done", "done", "stopped")
+    elif event.state == "rejected" and event.code in REJECTED_BY_MAPPING:
+        steps = _mark("done", "stopped")
+    elif event.detail:
+        why = f"{why} Meta said: {event.detail}"
+    return Journey(event.destination_id, event.event_name, event.state, steps, why, fix, event.fbtrace_id or "")
 
 
 def _mark(*marks: Mark) -> list[Step]:

@@ -29,6 +29,7 @@ NAVIGATION: Final = (
     ("/sources", "Sources", "source", False),
     ("/destinations", "Destinations", "destination", False),
     ("/debugger", "Debugger", "debugger", False),
+    ("/find", "Find an event", "search", False),
     ("/tester", "Event Tester", "tester", False),
     ("/delivery", "Delivery", "delivery", False),
     ("/dead-letters", "Dead letters", "dead-letter", False),

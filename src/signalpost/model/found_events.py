@@ -1,11 +1,11 @@
-"""Where the events of one call are: the answer to "what became of this messageId?"."""
+"""Where the events of one call are: the answer to "what became of this messageId, or event_id?"."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from signalpost.model.ids import DatasetId, DestinationId, SourceId
+from signalpost.model.ids import DatasetId, DestinationId, MessageId, SourceId
 
 
 class FoundEvent(msgspec.Struct, frozen=True):
@@ -16,6 +16,7 @@ class FoundEvent(msgspec.Struct, frozen=True):
     """
 
     source_id: SourceId
+    message_id: MessageId
     destination_id: DestinationId
     dataset_id: DatasetId | None
     event_name: str
@@ -31,10 +32,12 @@ class FoundEvent(msgspec.Struct, frozen=True):
     ended_at: datetime | None = None
     fbtrace_id: str | None = None
     dead_letter_id: int | None = None
+    server_event: dict[str, Any] | None = None
+    is_damaged: bool = False
 
 
 class FoundEvents(msgspec.Struct, frozen=True):
-    """What is known of a messageId.
+    """What is known of a messageId or event_id.
 
     accepted_at: when calls with it were accepted, as long as repeats are noticed (24 hours). A call that was accepted
     and has no event was filtered, and only counted; or its events ended longer ago than their retention.

@@ -5,7 +5,7 @@ hashed server event, so that its dead letter can be looked at.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,9 @@ DiscardCode = Literal[
     "NO_MATCHING_MAPPING",
     "MESSAGE_REJECTED",
 ]
+
+REJECTED_BY_MAPPING: Final = frozenset({"MESSAGE_REJECTED", "INVALID_SETTINGS"})
+"""Somebody must mend something: these make a dead letter; with every other code the call was meant to stay out."""
 
 Reason = Literal[
     "destination_disabled",
@@ -196,7 +199,7 @@ class Discarded(msgspec.Struct, frozen=True):
     @property
     def is_rejected(self) -> bool:
         """True when somebody must mend something (a dead letter), False when the call was meant to stay out."""
-        return self.code in {"MESSAGE_REJECTED", "INVALID_SETTINGS"}
+        return self.code in REJECTED_BY_MAPPING
 
 
 MappingResult = Mapped | Discarded

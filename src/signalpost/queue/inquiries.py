@@ -73,9 +73,9 @@ class Inquiries:
         """How many match, by destination and reason."""
         return await self._slow_reader.read(lambda connection: dead_letters.count(connection, where))
 
-    async def find_events(self, message_id: str, source_id: SourceId | None = None) -> FoundEvents:
-        """What became of the calls with a messageId."""
-        return await self._slow_reader.read(lambda connection: find_events(connection, message_id, source_id))
+    async def find_events(self, sought: str, source_id: SourceId | None = None) -> FoundEvents:
+        """What became of the calls with a messageId, or of an event_id."""
+        return await self._slow_reader.read(lambda connection: find_events(connection, sought, source_id))
 
     async def counts(
         self,

@@ -118,8 +118,8 @@ class Queue(Protocol):
         """How many there are of each destination and reason, the largest group first."""
         ...
 
-    async def find_events(self, message_id: str, source_id: SourceId | None = None) -> FoundEvents:
-        """What became of the calls with a messageId: each event that is kept, in whatever state it is."""
+    async def find_events(self, sought: str, source_id: SourceId | None = None) -> FoundEvents:
+        """What became of the calls with a messageId, or of an event_id: each event that is kept, in whatever state."""
         ...
 
     async def counts(

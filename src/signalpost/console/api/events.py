@@ -1,7 +1,7 @@
-"""Where an event is: what became of a call, by its messageId."""
+"""Where an event is: what became of a call, by its messageId or its event's event_id."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +23,7 @@ class FoundEventView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     source_id: str
+    message_id: str
     destination_id: str
     dataset_id: str | None
     event_name: str
@@ -38,6 +39,8 @@ class FoundEventView(BaseModel):
     ended_at: datetime | None
     fbtrace_id: str | None
     dead_letter_id: int | None
+    server_event: dict[str, Any] | None
+    is_damaged: bool
 
 
 class FoundEventsView(BaseModel):
@@ -56,9 +59,9 @@ class FoundEventsView(BaseModel):
 async def find(
     parts: Parts,
     _: Viewer,
-    message_id: Annotated[str, Query(min_length=1, max_length=1_000)],
+    message_id: Annotated[str, Query(min_length=1, max_length=1_000, description="A messageId, or an event_id.")],
     source: Annotated[str | None, Query(max_length=200)] = None,
 ) -> FoundEventsView:
-    """Each event that is kept, in whatever state; no personal data."""
+    """Each event that is kept, in whatever state; its personal data is hashed."""
     found = await parts.queue.find_events(message_id, SourceId(source) if source else None)
     return FoundEventsView.model_validate(found)

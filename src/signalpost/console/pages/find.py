@@ -1,0 +1,65 @@
+"""Where is my event? What became of one call, for each destination, by its messageId or the event_id that Meta shows.
+
+The queue tells what is on disk; the debugger's memory adds what leaves no event behind: filtered ones, repeats, calls
+that were not valid.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from signalpost.console.access import Viewer
+from signalpost.console.call_steps import CallRow, Journey, list_call_rows, trace_found
+from signalpost.console.delivery_view import describe_standing
+from signalpost.console.parts import ConsoleParts, Parts
+from signalpost.console.rendering import render
+from signalpost.history.entries import CallFilter
+from signalpost.model.errors import QueueUnavailable
+from signalpost.model.found_events import FoundEvent, FoundEvents
+
+router = APIRouter()
+
+_NOTHING = FoundEvents((), ())
+
+
+@router.get("/find")
+async def show_find(
+    request: Request, parts: Parts, caller: Viewer, sought: Annotated[str, Query(alias="id", max_length=1_000)] = ""
+) -> Response:
+    """The field, and what is known of the id in it. Copied out of JSON with its quotes, it is found as well."""
+    sought = sought.strip()
+    if len(sought) > 2 and sought[0] == sought[-1] == '"':
+        sought = sought[1:-1]
+    found, trouble = _NOTHING, ""
+    if sought:
+        try:
+            found = await parts.queue.find_events(sought)
+        except QueueUnavailable as unavailable:
+            trouble = str(unavailable)
+    rows = _find_remembered(parts, {sought, *(event.message_id for event in found.events)}) if sought else []
+    return render(
+        request,
+        "find.html",
+        caller=caller,
+        sought=sought,
+        trouble=trouble,
+        found=found,
+        places=[_describe_place(parts, event) for event in found.events],
+        filtered=[journey for row in rows for journey in row.journeys if journey.state == "filtered"],
+        rows=rows,
+    )
+
+
+def _find_remembered(parts: ConsoleParts, message_ids: set[str]) -> list[CallRow]:
+    """The calls that the debugger remembers, the newest first: the accepted one, repeats of it, invalid ones."""
+    calls = [call for id_ in message_ids for call in parts.history.recent(wanted=CallFilter(message_id=id_))]
+    return list_call_rows(sorted(calls, key=lambda call: -call.number))
+
+
+def _describe_place(parts: ConsoleParts, event: FoundEvent) -> dict[str, Any]:
+    """One event with its way, and how its destination stands while it waits for it."""
+    journey: Journey = trace_found(event)
+    states = {state.destination_id: state for state in parts.list_states()}
+    standing = describe_standing(states.get(event.destination_id)) if event.state == "pending" else None
+    return {"event": event, "journey": journey, "standing": standing}
