@@ -543,6 +543,19 @@ async def test_what_waits_for_a_paused_destination_can_be_given_up(bench, tmp_pa
     await workers.stop()
 
 
+async def test_resumed_destination_tries_what_it_had_put_off(bench):
+    """Events that wait ten minutes for their next attempt go out as soon as a person says so."""
+    bench.emulator.arm(FaultPlan("service_unavailable", times=1))
+    workers = Workers(bench.build_parts(), WorkerSettings(retry=SLOW, linger=timedelta(0)))
+    workers.start([DESTINATION])
+    await bench.put(*build_events(3))
+    await bench.until(lambda counts: counts.pending.retrying == 3)
+    assert await workers.resume(DESTINATION)
+    await bench.until_delivered(3)
+    assert not await workers.resume(OTHER)
+    await workers.stop()
+
+
 async def test_without_a_token(bench):
     """The events of a destination without a token stay pending, and go out when it gets one."""
     bench.use_token(None)

@@ -287,6 +287,28 @@ class QueueContract:
         (event,) = await lease(bench.queue)
         assert (event.attempts, event.last_outcome) == (1, "503")
 
+    async def test_what_is_retried_can_be_brought_forward(self, bench: Bench):
+        """What waits for its next attempt is due at once and wakes who waits; another destination's is left alone."""
+        await bench.queue.put([build_call("m1", events=[build_event("m1"), build_event("m1", destination_id=OTHER)])])
+        for destination_id in (MAIN, OTHER):
+            await bench.queue.retry_at(await lease(bench.queue, destination_id), NOON + _MINUTE, "503")
+        waiting = asyncio.create_task(lease(bench.queue))
+        await asyncio.sleep(0)
+        assert await bench.queue.bring_forward(MAIN) == 1
+        (event,) = await waiting
+        assert (event.attempts, event.last_outcome) == (1, "503")
+        assert await bench.queue.bring_forward(MAIN) == 0
+        assert (await bench.queue.counts(OTHER)).events.pending.retrying == 1
+        await bench.reopen()
+        assert get_event_ids(await lease(bench.queue)) == ["m1"]
+
+    async def test_any_number_is_brought_forward(self, bench: Bench):
+        """More than one durable step takes."""
+        await bench.queue.put([build_call(f"m{number}") for number in range(1_100)])
+        await bench.queue.retry_at(await lease(bench.queue, limit=1_100), NOON + _MINUTE, "503")
+        assert await bench.queue.bring_forward(MAIN) == 1_100
+        assert len(await lease(bench.queue, limit=2_000)) == 1_100
+
     async def test_retry_without_charge_keeps_the_attempts(self, bench: Bench):
         """A wait that is not the event's fault charges nothing."""
         await bench.queue.put([build_call("m1")])

@@ -171,6 +171,17 @@ class QueueMachine(RuleBasedStateMachine):
         for event, handle in self.give_up(handles):
             event.due_at, event.attempts = when, handle.attempts + charge
 
+    @rule(destination_id=destinations)
+    def bring_forward(self, destination_id: str) -> None:
+        retrying = [
+            event
+            for event in self.events.values()
+            if event.state == "pending" and event.destination_id == destination_id and self.is_retrying(event)
+        ]
+        assert self.run(self.queue.bring_forward(destination_id)) == len(retrying)
+        for event in retrying:
+            event.due_at = None
+
     @precondition(lambda self: self.handles)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:

@@ -15,7 +15,7 @@ def resume(
     destination: Annotated[str, typer.Argument(help="Its name, as `signalpost status` shows it.")],
     config: ConfigFile = None,
 ) -> None:
-    """Let a paused destination of the running gateway try again at once."""
+    """Let the running gateway try a destination again at once: a paused one, and what waits for its next attempt."""
     from signalpost.config.reading import read_config
 
     run(_resume(read_config(config).server.data_dir, destination))

@@ -40,8 +40,7 @@ class ConsoleParts:
     find_unreadiness: why calls are not taken now, or None. find_tracking_url: where senders reach the tracking API.
     send_batch: sends to Meta at once, beside the queue. probe: asks Meta with an empty request.
     send_call: takes a write key and a call as the tracking API would; whether it was accepted.
-    list_states: how delivery to each destination stands. resume: tries a destination again; False when it is not known.
-    discard: as `Workers.discard`.
+    list_states: how delivery to each destination stands. resume, discard: as those of `Workers`.
     find_clock_skew: how far the wall clock is ahead of Meta's, or None before the first answer.
     host_names: those under which browsers reach the console, besides the loopback ones. allow_http: whether people may
     sign in over plain HTTP from other machines. trusted_proxies: whose X-Forwarded-For and X-Forwarded-Proto count.
@@ -69,7 +68,7 @@ class ConsoleParts:
     data_folder: Path
     find_tracking_url: Callable[[], str]
     list_states: Callable[[], Sequence[DestinationState]]
-    resume: Callable[[DestinationId], bool]
+    resume: Callable[[DestinationId], Awaitable[bool]]
     discard: Discard
     find_clock_skew: Callable[[], timedelta | None]
     host_names: Sequence[str] = ()

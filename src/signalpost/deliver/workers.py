@@ -61,9 +61,14 @@ class Workers:
                 worker.forget_suspects()
         return discarded
 
-    def resume(self, destination_id: DestinationId) -> bool:
-        """Try a destination again at once, whatever holds it back. False when it is not known."""
+    async def resume(self, destination_id: DestinationId) -> bool:
+        """Try a destination again at once, whatever holds it or its events back. False when it is not known.
+
+        Raises QueueUnavailable when only the destination is tried again, and not what waits for its own next attempt.
+        """
         worker = self._workers.get(destination_id)
-        if worker is not None:
-            worker.resume()
-        return worker is not None
+        if worker is None:
+            return False
+        worker.resume()
+        await self._parts.queue.bring_forward(destination_id)
+        return True

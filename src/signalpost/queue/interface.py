@@ -68,6 +68,13 @@ class Queue(Protocol):
         """
         ...
 
+    async def bring_forward(self, destination_id: DestinationId) -> int:
+        """A person wants it tried now: what waits for its next attempt is due at once. Returns how many were waiting.
+
+        Some hundreds in each durable step; their attempts stay as they are.
+        """
+        ...
+
     async def dead_letter(self, events: Sequence[QueuedEvent], reason: DeadReason) -> None:
         """They can't be delivered: kept as dead letters, with their payload and the reason."""
         ...

@@ -213,6 +213,18 @@ class SqliteQueue(Inquiries):
         for event in own:  # wakes who sleeps until the next event is due, so that it learns of this one
             self._arrivals.announce(event.destination_id, 1)
 
+    async def bring_forward(self, destination_id: DestinationId) -> int:
+        """What waits for its next attempt is due now."""
+        step = functools.partial(
+            settling.bring_forward, destination_id=destination_id, now_ms=self._now_ms(), limit=ROWS_PER_STEP
+        )
+        brought, of_step = 0, ROWS_PER_STEP
+        while of_step == ROWS_PER_STEP:
+            of_step = await self._writer.settle(step, ROWS_PER_STEP)
+            brought += of_step
+        self._arrivals.announce(destination_id, brought)
+        return brought
+
     async def dead_letter(self, events: Sequence[QueuedEvent], reason: DeadReason) -> None:
         """They can't be delivered."""
         now_ms = self._now_ms()

@@ -89,8 +89,11 @@ async def list_states(parts: Parts, _: Viewer) -> list[DeliveryView]:
 
 @router.post("/{name}/resume", status_code=204, summary="Try a destination again at once")
 async def resume(parts: Parts, caller: Admin, name: Annotated[str, Path(max_length=200)]) -> None:
-    """Whatever holds it back: a pause, or a wait that would end by itself. If the trouble is still there, it pauses."""
-    if not parts.resume(DestinationId(name)):
+    """Whatever holds it back: a pause, a wait that would end by itself, the time of its events' next attempt.
+
+    If the trouble is still there, it pauses again.
+    """
+    if not await parts.resume(DestinationId(name)):
         raise Refusal(404, "not_found", f'There is no destination named "{name}".')
     await parts.store.write(
         lambda connection: record_change(connection, caller.actor, "destination.resumed", name, now=parts.now())

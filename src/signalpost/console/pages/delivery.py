@@ -113,7 +113,7 @@ async def resume(
     request: Request, parts: Parts, caller: Admin, destination: Annotated[str, Form(max_length=200)]
 ) -> Response:
     """Try a destination again at once."""
-    if not parts.resume(DestinationId(destination)):
+    if not await parts.resume(DestinationId(destination)):
         raise ChangeRefused("not_found", "There is no destination of this name.")
     now = parts.now()
     await parts.store.write(
