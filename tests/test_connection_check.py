@@ -6,7 +6,10 @@ import pytest
 
 from signalpost.catalog import Catalog
 from signalpost.connection_check import check_connection
+from signalpost.emulator.app import EmulatorSettings, running_emulator
+from signalpost.emulator.grants import APP_SECRET
 from signalpost.mapping.destinations import build_destination
+from signalpost.meta.client import MetaClient
 from signalpost.model.delivery import (
     Accepted,
     Answer,
@@ -28,6 +31,7 @@ TOKEN = "EMULATOR_TOKEN"
     [
         (Accepted(), "ok", "knows the dataset"),
         (Unauthorized("token", "190 expired"), "broken", "190 expired"),
+        (Unauthorized("token", "100 API calls require an appsecret_proof argument"), "broken", "demands a proof"),
         (Unavailable("no answer within 10 seconds"), "broken", "no answer within 10 seconds"),
         (Throttled(60, "4 too many calls"), "warning", "slow down"),
         (Rejected("100/2804003", "too old"), "warning", "too old"),
@@ -44,6 +48,18 @@ async def test_only_what_proves_that_it_works_is_ok(outcome: Outcome, verdict: s
     (check,), meta_time = await check_connection(destination, Catalog((), [destination], "v26.0"), probe)
     assert (check.verdict, told in check.detail, bool(check.fix)) == (verdict, True, verdict != "ok")
     assert meta_time == (None if isinstance(outcome, Unavailable) else NOON)
+
+
+@pytest.mark.parametrize(
+    ("secret", "verdict", "fix"), [({}, "broken", "app_secret"), ({"app_secret": APP_SECRET}, "ok", "")]
+)
+async def test_app_that_demands_a_proof_is_told(secret: dict[str, str], verdict: str, fix: str) -> None:
+    """Meta's answer to the empty request has the code of a good one; its parameter's name tells them apart."""
+    settings = {"pixel_id": "12345", "access_token": "EMULATOR_NEEDS_PROOF", **secret}
+    destination = build_destination("facebook-conversions-api", settings)
+    async with running_emulator(EmulatorSettings(port=0, seed=1)) as emulator, MetaClient(emulator.url) as meta:
+        (check,), _ = await check_connection(destination, Catalog((), [destination], "v26.0"), meta.probe)
+    assert (check.verdict, fix in check.fix) == (verdict, True)
 
 
 async def test_each_dataset_is_asked() -> None:

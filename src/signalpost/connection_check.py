@@ -10,6 +10,7 @@ from datetime import datetime
 
 from signalpost.catalog import Catalog
 from signalpost.mapping.destinations.destination_type import Destination
+from signalpost.meta.response import PROOF_PARAMETER
 from signalpost.model.check import Check
 from signalpost.model.delivery import (
     Accepted,
@@ -25,6 +26,10 @@ from signalpost.model.destination_state import PAUSE_TEXTS
 
 Probe = Callable[[Target], Awaitable[Answer]]
 
+_PROVE = (
+    "Set the destination's app_secret to the secret of the Meta app that the token belongs to (App settings, Basic); "
+    "or switch off Require app secret there (Advanced)."
+)
 _SEND_ONE = "Send an event from the console's Event Tester: Meta's answer to it says more."
 
 
@@ -55,6 +60,10 @@ def _judge(name: str, answer: Answer) -> Check:
     match answer.outcome:
         case Accepted():
             return Check(name, "ok", "Meta takes the token and knows the dataset")
+        case Unauthorized(_, detail) if PROOF_PARAMETER in detail:
+            return Check(
+                name, "broken", f"the token's app demands a proof with each request. Meta says: {detail}", _PROVE
+            )
         case Unauthorized(reason, detail):
             text = PAUSE_TEXTS[reason]
             return Check(name, "broken", f"{text.human} Meta says: {detail}", text.fix)

@@ -82,6 +82,8 @@ GRAPH_ERRORS: Mapping[int | tuple[int, int], Treatment] = {
 }
 """Code, or code and subcode, -> what is done about it. What stands in no row is an objection to the data."""
 
+PROOF_PARAMETER = "appsecret_proof"
+
 _PERMISSION_CODES = range(200, 300)
 _BUSINESS_USE_CASE_LIMITS = range(80000, 80015)
 _DATA_CODES = frozenset({100, 105, 1815356})
@@ -109,9 +111,15 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, events_sent: 
 
 
 def classify_probe(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
-    """The same for an empty request: that `data` must not be empty is what a good token and dataset are told."""
+    """The same for an empty request: that `data` must not be empty is what a good token and dataset are told.
+
+    An app that demands a proof says so under the same code. Only the parameter's name tells the two apart; Meta
+    localises its texts, but no names.
+    """
     outcome = classify(status, headers, body, 0)
     if isinstance(outcome, Rejected) and outcome.code == "100":
+        if PROOF_PARAMETER in outcome.detail:
+            return Unauthorized("token", outcome.detail, outcome.fbtrace_id)
         return Accepted(outcome.fbtrace_id)
     return outcome
 
