@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from benchmarks.machine import describe_machine
-from signalpost.ingest.decode import Limits, RequestFault, decode_batch, decode_batch_in_steps, decode_single
+from signalpost.ingest.decode import Limits, RequestFault, decode_batch, decode_single
 from signalpost.model.segment_event import InvalidCall, RequestContext, parse_call
 
 SIZE: Final = 500 << 10
@@ -61,32 +61,19 @@ def build_bodies() -> dict[str, bytes]:
     }
 
 
-def _read(body: bytes) -> int:
-    """Read every call of a body; the number of those that are good."""
+def _read(body: bytes) -> Iterator[bool]:
+    """Read a body as the gateway does, whether each call is good: between two of them others may have their turn."""
     decode = decode_batch if body.startswith(b'{"batch"') else decode_single
     decoded = decode(body, _LIMITS)
-    if isinstance(decoded, RequestFault):
-        return 0
-    parsed = [call if isinstance(call, InvalidCall) else parse_call(call, _CONTEXT) for call in decoded.calls]
-    return sum(not isinstance(call, InvalidCall) for call in parsed)
-
-
-def _read_in_steps(body: bytes) -> Iterator[None]:
-    """Read it as the gateway does: between two steps others may have their turn."""
-    if not body.startswith(b'{"batch"'):
-        _read(body)
-        return
-    decoded = yield from decode_batch_in_steps(body, _LIMITS)
-    for call in [] if isinstance(decoded, RequestFault) else decoded.calls:
-        if not isinstance(call, InvalidCall):
-            parse_call(call, _CONTEXT)
-        yield
+    for call in () if isinstance(decoded, RequestFault) else decoded.calls:
+        is_read = not isinstance(call, (InvalidCall, RequestFault))
+        yield is_read and not isinstance(parse_call(call, _CONTEXT), InvalidCall)
 
 
 def _measure_turn(body: bytes) -> float:
     """Milliseconds of the longest turn: steps until 5 ms are over, as the gateway takes them."""
     turns, began = [0.0], time.process_time()
-    for _ in _read_in_steps(body):
+    for _ in _read(body):
         if time.process_time() - began > TURN_SECONDS:
             turns.append(time.process_time() - began)
             began = time.process_time()
@@ -97,7 +84,7 @@ def _measure(body: bytes) -> float:
     took = []
     for _ in range(TIMES):
         began = time.process_time()
-        _read(body)
+        sum(_read(body))
         took.append(time.process_time() - began)
     return min(took) * 1_000
 
@@ -112,7 +99,9 @@ def main() -> None:
     times = {name: _measure(body) for name, body in bodies.items()}
     turns = {name: min(_measure_turn(body) for _ in range(TIMES)) for name, body in bodies.items()}
     for name, took in sorted(times.items(), key=lambda row: -row[1]):
-        facts = f"{len(bodies[name]) >> 10} KiB, {_read(bodies[name]):,} good calls, longest turn {turns[name]:.1f} ms"
+        facts = (
+            f"{len(bodies[name]) >> 10} KiB, {sum(_read(bodies[name])):,} good calls, longest turn {turns[name]:.1f} ms"
+        )
         print(f"  {took:>6.1f} ms      {name} ({facts})")
     print(f"  worst          {max(times.values()):.1f} ms (aim: under {AIM_MS} ms)")
     print(f"  longest turn   {max(turns.values()):.1f} ms")

@@ -42,7 +42,7 @@ from signalpost.data_folder import DataFolder
 from signalpost.deliver.parts import DeliveryParts
 from signalpost.deliver.workers import Workers
 from signalpost.history.calls import History
-from signalpost.ingest.intake import Intake
+from signalpost.ingest.intake import Intake, IntakeReceipt
 from signalpost.ingest.message_ids import new_message_id
 from signalpost.ingest.openapi import build_openapi
 from signalpost.ingest.routes import TrackingApi, TrackingParts
@@ -253,7 +253,8 @@ def _build_console_parts(foundation: _Foundation, service: Service, intake: Inta
         if source is None:
             return False
         request = RequestContext(received_at=_now(), new_message_id=new_message_id, call_type=None)
-        return (await intake.accept([call], source, request)).accepted == 1
+        receipt = await intake.accept([call], source, request)
+        return isinstance(receipt, IntakeReceipt) and receipt.accepted == 1
 
     config, store, meta = foundation.config, foundation.store, foundation.meta
     server = config.server

@@ -15,10 +15,10 @@ from signalpost.ingest.decode import (
     Limits,
     RequestFault,
     decode_batch,
-    decode_batch_in_steps,
     decode_call,
     decode_single,
     decompress,
+    read_call_keys,
 )
 from signalpost.model.segment_event import InvalidCall
 
@@ -67,8 +67,8 @@ def test_a_call_is_measured_as_it_was_sent():
     fits, too_long = b'{"a":1' + b" " * 43 + b"}", b'{"a":1' + b" " * 44 + b"}"
     decoded = decode_batch(b'{"batch":[%s,  %s]}' % (fits, too_long), limits)
     assert isinstance(decoded, DecodedBatch)
-    assert decoded.calls == [{"a": 1}, InvalidCall("event_too_large", "a call must have at most 50 bytes")]
-    assert decode_call(too_long, limits) == decoded.calls[1]
+    assert list(decoded.calls) == [{"a": 1}, InvalidCall("event_too_large", "a call must have at most 50 bytes")]
+    assert decode_call(too_long, limits) == list(decoded.calls)[1]
 
 
 def test_many_brackets_are_not_depth():
@@ -91,8 +91,8 @@ def test_a_call_refused_for_its_size_still_names_its_source():
     body = json.dumps({"writeKey": "k" * 20, "x": "y" * (33 << 10)}).encode()
     decoded = decode_single(body, LIMITS)
     assert isinstance(decoded, DecodedBatch)
-    assert decoded.write_keys == ["k" * 20]
-    assert isinstance(decoded.calls[0], InvalidCall)
+    assert decoded.write_key == "k" * 20
+    assert isinstance(next(iter(decoded.calls)), InvalidCall)
 
 
 def test_faults_quote_nothing():
@@ -105,9 +105,13 @@ def test_faults_quote_nothing():
 
 
 def test_a_batch_is_decoded_a_call_at_a_time():
-    """Each call is a step, so that a long batch keeps nobody waiting."""
-    steps = decode_batch_in_steps(json.dumps({"batch": [{"a": number} for number in range(7)]}).encode(), LIMITS)
-    assert sum(1 for _ in steps) == 7
+    """A number that is too large is only seen in the call's turn, and ends the batch."""
+    decoded = decode_batch(b'{"batch":[{"a":1},{"a":1e999},{"a":2}]}', LIMITS)
+    assert isinstance(decoded, DecodedBatch)
+    first, fault = decoded.calls
+    assert first == {"a": 1}
+    assert isinstance(fault, RequestFault)
+    assert fault.code == "invalid_json"
 
 
 @pytest.mark.parametrize(
@@ -126,8 +130,8 @@ def test_a_large_single_call_is_only_skimmed(body, expected):
     if isinstance(decoded, RequestFault):
         assert decoded.code == expected
     else:
-        assert decoded.calls[0].code == expected
-        assert decoded.write_keys == ["k" if b'"k"' in body else None]
+        assert next(iter(decoded.calls)).code == expected
+        assert decoded.write_key == ("k" if b'"k"' in body else None)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
@@ -148,8 +152,8 @@ def test_every_item_of_a_batch_comes_out(items, context, sent_at):
         assert context is not None
         assert not isinstance(context, dict) or decoded.code == "invalid_json"
     else:
-        assert len(decoded.calls) == len(decoded.write_keys) == len(items)
-        assert decoded.calls == json.loads(msgspec.json.encode(items))
+        assert len(list(decoded.calls)) == len(list(read_call_keys(decoded))) == len(items)
+        assert list(decoded.calls) == json.loads(msgspec.json.encode(items))
 
 
 ESCAPES = st.lists(

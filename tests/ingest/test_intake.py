@@ -1,6 +1,7 @@
 """Calls become durable events: what is stored, what is counted, and what a fault of ours costs."""
 
 import asyncio
+import json
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -201,22 +202,31 @@ def test_any_call_alone(call):
         assert receipt.accepted + len(receipt.rejected) == 1
 
 
+async def count_turns(accepting) -> int:
+    """How often the event loop came round until a request was taken."""
+    task = asyncio.create_task(accepting)
+    turns = 0
+    while not task.done():
+        turns += 1
+        await asyncio.sleep(0)
+    await task
+    return turns
+
+
 async def test_a_large_batch_lets_others_in():
     """Mapping many calls gives the event loop back every few milliseconds."""
     elapsed = iter(number * 0.001 for number in range(100_000))
     intake = Intake(ForgetfulQueue(), History(), Telemetry(), monotonic=lambda: next(elapsed))
-    turns = 0
+    assert await count_turns(intake.accept([build_call() for _ in range(100)], SOURCE, REQUEST)) > 10
 
-    async def count_turns() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
 
-    counting = asyncio.create_task(count_turns())
-    await intake.accept([build_call() for _ in range(100)], SOURCE, REQUEST)
-    counting.cancel()
-    assert turns > 10
+async def test_decoding_lets_others_in():
+    """Sixteen calls as deep as they may be take tens of milliseconds: other requests get their turn meanwhile."""
+    deep = json.loads("[" * 60 + "]" * 60)
+    call = build_call(properties={str(number): deep for number in range(240)})
+    decoded = decode_batch(json.dumps({"batch": [call] * 16}).encode(), Limits())
+    intake = Intake(ForgetfulQueue(), History(), Telemetry())
+    assert await count_turns(intake.accept(decoded.calls, SOURCE, REQUEST)) > 3
 
 
 @pytest_asyncio.fixture

@@ -9,7 +9,7 @@ import pytest
 from signalpost.model.delivery import QueuedEvent
 from signalpost.queue import fresh_events, leasing
 from signalpost.queue.sqlite import SqliteQueue
-from tests.queue.builders import NOON, Clock, build_call, get_event_ids, lease
+from tests.queue.builders import NOON, OTHER, Clock, build_call, get_event_ids, lease
 
 
 def open_queue(folder: Path) -> SqliteQueue:
@@ -63,3 +63,21 @@ async def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     leased = await lease(queue)
     await queue.close()
     assert get_event_ids(leased) == ["a", "b", "c", "d"]
+
+
+async def test_nothing_is_held_of_a_destination_far_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Until its leases have nearly caught up; what goes elsewhere is held meanwhile."""
+    monkeypatch.setattr(fresh_events, "_MOST_EVENTS", 2)
+    monkeypatch.setattr(fresh_events, "_NEARLY_CAUGHT_UP", 3)
+    queue = open_queue(tmp_path)
+    await queue.put([build_call(name) for name in "abcd"])
+    await queue.put([build_call("e"), build_call("other", destination_id=OTHER)])
+    with monkeypatch.context() as patch:
+        forbid_reading(patch)
+        assert get_event_ids(await lease(queue, OTHER)) == ["other"]
+    assert get_event_ids(await lease(queue)) == ["a", "b", "c", "d", "e"]
+    await queue.put([build_call("f")])
+    with monkeypatch.context() as patch:
+        forbid_reading(patch)
+        assert get_event_ids(await lease(queue)) == ["f"]
+    await queue.close()

@@ -40,32 +40,22 @@ class ValidCall(msgspec.Struct, gc=False):
     text: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class KeptTexts:
-    """The JSON of a request's calls as the debugger may keep it: without write keys, and only what could be read."""
-
-    calls: Sequence[object | InvalidCall]
-    texts: Sequence[bytes]
-
-    def find(self, index: int) -> bytes | None:
-        """The text of one call, or None."""
-        call = self.calls[index]
-        if not self.texts or isinstance(call, InvalidCall):
-            return None
-        if isinstance(call, dict) and "writeKey" in call:
-            return msgspec.json.encode({name: value for name, value in call.items() if name != "writeKey"})
-        return self.texts[index]
-
-
 def keep_valid(
-    event: SegmentEvent, accepted: AcceptedCall, facts: RequestFacts, kept: KeptTexts, index: int
+    event: SegmentEvent, accepted: AcceptedCall, facts: RequestFacts, raw: object, text: bytes | None
 ) -> ValidCall:
-    """What outlives the answer to a call. index: its place in the request."""
+    """What outlives the answer to a call. raw: as decoded. text: its JSON, if there is any."""
     warnings: tuple[str, ...] = event.warnings
-    if facts.surrogates_replaced and rb"\ufffd" in kept.texts[index]:
+    if facts.surrogates_replaced and text is not None and rb"\ufffd" in text:
         warnings = (*warnings, "lone_surrogate_replaced")
     library = _describe_library(event.context.get("library"))
-    return ValidCall(event.type, event.event, warnings, accepted, library, kept.find(index))
+    return ValidCall(event.type, event.event, warnings, accepted, library, _without_write_key(raw, text))
+
+
+def _without_write_key(raw: object, text: bytes | None) -> bytes | None:
+    """The JSON of a call as the debugger may keep it."""
+    if text is not None and isinstance(raw, dict) and "writeKey" in raw:
+        return msgspec.json.encode({name: value for name, value in raw.items() if name != "writeKey"})
+    return text
 
 
 def keep_request(
@@ -102,11 +92,10 @@ def _describe_valid(call: ValidCall, facts: RequestFacts, *, is_duplicate: bool)
 
 
 def describe_rejected(
-    refusal: RejectedCall, source: Source, request: RequestContext, facts: RequestFacts, kept: KeptTexts
+    raw: object, text: bytes | None, invalid: InvalidCall, source: Source, request: RequestContext, facts: RequestFacts
 ) -> CallEntry:
-    """The entry of a call that is no valid one: as much of it as can be shown."""
-    call = kept.calls[refusal.index]
-    found = call if isinstance(call, dict) else {}
+    """The entry of a call that is no valid one: as much of it as can be shown. raw: an InvalidCall when unreadable."""
+    found = raw if isinstance(raw, dict) else {}
     event_name, message_id = (
         value if isinstance(value := found.get(name), str) and len(value) <= _LONGEST_SHOWN else ""
         for name in ("event", "messageId")
@@ -120,9 +109,9 @@ def describe_rejected(
         call_type=request.call_type or call_type,
         event_name=event_name,
         verdict="rejected",
-        code=refusal.invalid.code,
+        code=invalid.code,
         request=facts,
-        text=kept.find(refusal.index),
+        text=None if isinstance(raw, InvalidCall) else _without_write_key(raw, text),
     )
 
 

@@ -5,18 +5,20 @@ One bad call never fails the others. Nothing is acknowledged before the queue ha
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
+from itertools import repeat
 
 import msgspec
 
 from signalpost import failpoints
 from signalpost.catalog import Source
 from signalpost.history.calls import History
-from signalpost.history.entries import NO_REQUEST, RequestFacts
-from signalpost.ingest.entries import KeptTexts, RejectedCall, ValidCall, describe_rejected, keep_request, keep_valid
+from signalpost.history.entries import NO_REQUEST, CallEntry, RequestFacts
+from signalpost.ingest.decode import RequestFault
+from signalpost.ingest.entries import RejectedCall, ValidCall, describe_rejected, keep_request, keep_valid
 from signalpost.ingest.turns import Turn
 from signalpost.mapping.action_source import ACTION_SOURCES, find_max_age
 from signalpost.mapping.destinations.destination_type import Destination
@@ -56,26 +58,30 @@ class Intake:
 
     async def accept(
         self,
-        calls: Sequence[object | InvalidCall],
+        calls: Iterable[object | InvalidCall | RequestFault],
         source: Source,
         request: RequestContext,
         facts: RequestFacts = NO_REQUEST,
         texts: Sequence[bytes] = (),
-    ) -> IntakeReceipt:
+    ) -> IntakeReceipt | RequestFault:
         """Store everything that can be stored; raises QueueUnavailable when nothing of the request was.
 
-        facts, texts: for the live debugger: what is known of the request, and the JSON of each call.
+        A RequestFault among the calls ends it: nothing is stored. facts, texts: for the live debugger: what is known of
+        the request, and the JSON of each call.
         """
         valid: list[ValidCall] = []
         rejected: list[RejectedCall] = []
-        kept = KeptTexts(calls, texts)
+        entries: list[CallEntry] = []
         turn = Turn(self._monotonic)
-        for index, raw in enumerate(calls):
+        for index, (raw, text) in enumerate(zip(calls, texts or repeat(None), strict=False)):
+            if isinstance(raw, RequestFault):
+                return raw
             parsed = raw if isinstance(raw, InvalidCall) else parse_call(raw, request)
             if isinstance(parsed, InvalidCall):
                 rejected.append(RejectedCall(index, parsed))
+                entries.append(describe_rejected(raw, text, parsed, source, request, facts))
             else:
-                valid.append(keep_valid(parsed, self._map_call(parsed, source), facts, kept, index))
+                valid.append(keep_valid(parsed, self._map_call(parsed, source), facts, raw, text))
             if turn.is_over:
                 await turn.give_way()
         failpoints.reach("after_parse")
@@ -83,7 +89,6 @@ class Intake:
         receipt = await self._queue.put([call.accepted for call in valid], refused)
         duplicates = sum(receipt.is_duplicate)
         self._tell(source.id, valid, rejected, receipt.is_duplicate)
-        entries = [describe_rejected(refusal, source, request, facts, kept) for refusal in rejected]
         self._history.record_request(keep_request(source, facts, valid, receipt.is_duplicate, entries))
         return IntakeReceipt(len(valid) - duplicates, duplicates, rejected)
 

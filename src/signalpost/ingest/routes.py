@@ -34,7 +34,7 @@ from signalpost.ingest.decode import (
     DecodedBatch,
     Limits,
     RequestFault,
-    decode_batch_in_steps,
+    decode_batch,
     decode_single,
     decompress,
 )
@@ -45,7 +45,6 @@ from signalpost.ingest.paths import TrackingPath, find_path, read_settings_key
 from signalpost.ingest.pixel import read_pixel_call
 from signalpost.ingest.requests import TrackingRequest
 from signalpost.ingest.sdk_settings import SdkSettings, describe_source
-from signalpost.ingest.turns import Turn
 from signalpost.ingest.write_keys import find_body_key, refuse_other_keys
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.segment_event import RequestContext
@@ -216,13 +215,13 @@ class TrackingApi:
         self, request: TrackingRequest, path: TrackingPath, source: Source | None, text: bytes | RequestFault
     ) -> Answer:
         """Decode, find the source if it was not known yet, store, answer."""
-        decoded = text if isinstance(text, RequestFault) else await self._decode(request, path, text)
+        decoded = text if isinstance(text, RequestFault) else self._decode(request, path, text)
         if isinstance(decoded, RequestFault):
-            if source is None:
-                self._doors.charge_parse(request)
-            return self._refuse(request, Refusal(decoded, source))
+            return self._refuse_body(request, source, decoded)
         if source is None:
-            key = find_body_key(decoded)
+            key = await find_body_key(decoded)
+            if isinstance(key, RequestFault):
+                return self._refuse_body(request, source, key)
             found = self._doors.find_source_of_body(request, key)
             if isinstance(found, Refusal):
                 return self._refuse(request, found)
@@ -234,9 +233,14 @@ class TrackingApi:
             return self._refuse(request, objection)
         return await self._store(request, path, source, decoded)
 
-    async def _decode(self, request: TrackingRequest, path: TrackingPath, text: bytes) -> DecodedBatch | RequestFault:
+    def _decode(self, request: TrackingRequest, path: TrackingPath, text: bytes) -> DecodedBatch | RequestFault:
         request.bytes_decompressed = len(text)
-        return await _decode_in_turns(text, self._limits) if path.kind == "batch" else decode_single(text, self._limits)
+        return (decode_batch if path.kind == "batch" else decode_single)(text, self._limits)
+
+    def _refuse_body(self, request: TrackingRequest, source: Source | None, fault: RequestFault) -> Answer:
+        if source is None:
+            self._doors.charge_parse(request)
+        return self._refuse(request, Refusal(fault, source))
 
     async def _store(
         self, request: TrackingRequest, path: TrackingPath, source: Source, decoded: DecodedBatch
@@ -246,6 +250,8 @@ class TrackingApi:
         facts.surrogates_replaced = decoded.surrogates_replaced
         context = _build_context(request, path, source, decoded)
         receipt = await self._intake.accept(decoded.calls, source, context, facts, decoded.texts)
+        if isinstance(receipt, RequestFault):
+            return self._refuse(request, Refusal(receipt, source))
         answer = _describe_receipt(receipt, is_single=path.kind != "batch")
         facts.status = 200 if request.is_pixel else answer.status
         if answer.status != 200:
@@ -273,20 +279,6 @@ class TrackingApi:
         facts = request.describe(status=200 if request.is_pixel else answer.status)
         self._history.refuse(facts, fault.code, fault.message, source.id if source else None, refusal.key)
         return answer if source is None else _echo_origin(answer, request, source)
-
-
-async def _decode_in_turns(text: bytes, limits: Limits) -> DecodedBatch | RequestFault:
-    """Decode a batch, and let other requests have their turn every few milliseconds."""
-    steps = decode_batch_in_steps(text, limits)
-    turn = Turn()
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            decoded: DecodedBatch | RequestFault = end.value
-            return decoded
-        if turn.is_over:
-            await turn.give_way()
 
 
 def _describe_receipt(receipt: IntakeReceipt, *, is_single: bool) -> Answer:

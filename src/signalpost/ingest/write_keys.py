@@ -1,10 +1,12 @@
 """Where a request says which source it is from. Source: tracking API, section 2."""
 
 import base64
+from collections.abc import Iterator
 from typing import Final
 
-from signalpost.ingest.decode import DecodedBatch, RequestFault
+from signalpost.ingest.decode import DecodedBatch, RequestFault, read_call_keys
 from signalpost.ingest.requests import TrackingRequest
+from signalpost.ingest.turns import Turn
 from signalpost.model.segment_event import InvalidCall
 
 MISSING_KEY: Final = RequestFault(
@@ -42,15 +44,21 @@ def _read_basic(credentials: bytes) -> str:
         return ""
 
 
-def find_body_key(decoded: DecodedBatch) -> str | None:
-    """The body's own key, else that of the first call that has one."""
-    return decoded.write_key or next((key for key in decoded.write_keys if key), None)
+async def find_body_key(decoded: DecodedBatch) -> str | RequestFault | None:
+    """The body's own key, else that of the first call that has one. RequestFault: the calls can't be read."""
+    if decoded.write_key is not None:
+        return decoded.write_key
+    turn = Turn()
+    for key in read_call_keys(decoded):
+        if key is not None:
+            return key
+        if turn.is_over:
+            await turn.give_way()
+    return None
 
 
-def refuse_other_keys(decoded: DecodedBatch, key: str) -> list[object]:
+def refuse_other_keys(decoded: DecodedBatch, key: str) -> Iterator[object | InvalidCall | RequestFault]:
     """When only the calls name a key, the first one's counts; calls of another source don't belong in the request."""
     mismatch = InvalidCall("write_key_mismatch", "writeKey differs from that of the request's first call")
-    return [
-        mismatch if own_key not in {None, key} else call
-        for call, own_key in zip(decoded.calls, decoded.write_keys, strict=True)
-    ]
+    for call, own_key in zip(decoded.calls, read_call_keys(decoded), strict=False):
+        yield mismatch if own_key not in {None, key} and not isinstance(call, RequestFault) else call

@@ -48,7 +48,7 @@ class Leasing:
     ) -> EventsRead:
         """Read events and, when all are sound, hide them."""
         lease = self._leases.draw_number()
-        fresh = self._fresh.read(ids, max_bytes, lease)
+        fresh = self._fresh.read(destination_id, ids, max_bytes, lease)
         read = (
             EventsRead(fresh) if fresh is not None else read_events(self._reader, destination_id, ids, max_bytes, lease)
         )
