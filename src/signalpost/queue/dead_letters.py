@@ -14,7 +14,7 @@ import msgspec
 from signalpost import failpoints
 from signalpost.model.dead_letters import DeadLetter, DeadLetterFilter, DeadLetterGroup, RequeueReport
 from signalpost.model.ids import DatasetId, DestinationId
-from signalpost.queue.checksums import build_checksum
+from signalpost.queue.checksums import build_checksum, is_sound
 from signalpost.queue.instants import from_milliseconds, to_milliseconds_after
 from signalpost.queue.ledger import EventState, LedgerCounts, LedgerStore
 from signalpost.queue.settling import MESSAGE_REJECTED, bind
@@ -182,9 +182,9 @@ def _set_datasets(connection: apsw.Connection, datasets: Mapping[int, DatasetId]
         _READ_FOR_CHECKSUM, (bind(datasets),)
     ):
         of_event = (event_id, event_time, expires_at)
-        is_sound = checksum == build_checksum(destination_id, None, *of_event, payload=payload)
-        renewed = build_checksum(destination_id, datasets[id_], *of_event, payload=payload) if is_sound else checksum
-        given.append((id_, datasets[id_], renewed.hex()))
+        if is_sound(checksum, destination_id, None, *of_event, payload=payload):
+            checksum = build_checksum(destination_id, datasets[id_], *of_event, payload=payload)  # noqa: PLW2901
+        given.append((id_, datasets[id_], checksum.hex()))
     connection.execute(_SET_DATASETS, (msgspec.json.encode(given).decode(),))
 
 
@@ -216,8 +216,8 @@ def _bind_filter(where: DeadLetterFilter) -> tuple[str | int | None, ...]:
 def _build_dead_letter(row: Sequence[Any]) -> DeadLetter:
     *before, rejected_at, code, reason, detail, fbtrace_id, attempts, expires_at, checksum, payload = row
     _, _, _, destination_id, dataset_id, _, event_id, event_time = before
-    is_damaged = payload is not None and checksum != build_checksum(
-        destination_id, dataset_id, event_id, event_time, expires_at, payload=payload
+    is_damaged = payload is not None and not is_sound(
+        checksum, destination_id, dataset_id, event_id, event_time, expires_at, payload=payload
     )
     shown = None if is_damaged else payload
     values = (*before, from_milliseconds(rejected_at), code, reason, detail, fbtrace_id, attempts, shown, is_damaged)

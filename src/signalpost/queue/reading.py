@@ -17,7 +17,7 @@ import msgspec
 from signalpost.model.delivery import QueuedEvent
 from signalpost.model.ids import DatasetId, DestinationId, MessageId, SourceId
 from signalpost.queue.balance import LONGEST_WAIT_MS
-from signalpost.queue.checksums import build_checksum
+from signalpost.queue.checksums import CHECKSUM_BYTES, is_sound
 from signalpost.queue.instants import from_milliseconds
 
 # Find what is due, as one JSON array: retries, which are older; fresh events; rows dated by a clock set back since.
@@ -46,8 +46,6 @@ _READ_FACTS: Final = """
 _READ_PAYLOADS: Final = """
     SELECT CAST(group_concat(payload, '') AS BLOB)
     FROM carray(?1) AS wanted CROSS JOIN payloads ON payloads.id = wanted.value"""
-
-_CHECKSUM_BYTES: Final = 16
 
 
 class _Facts(msgspec.Struct, array_like=True, gc=False):
@@ -140,7 +138,7 @@ def _read_together(
     rows, checksums = msgspec.json.decode(found[0], type=list[_Facts]), found[1]
     if len(rows) < len(ids):
         raise apsw.CorruptError("The index names an event that the table does not hold.")
-    if len(checksums) != _CHECKSUM_BYTES * len(rows):
+    if len(checksums) != CHECKSUM_BYTES * len(rows):
         return None
     ends = list(itertools.accumulate([row.size for row in rows]))
     fitting = max(1, bisect.bisect_right(ends, max_bytes))
@@ -154,13 +152,12 @@ def _read_together(
     start = at = 0
     for row, end in zip(rows, ends[:fitting], strict=False):
         payload = payloads[start:end]
-        checksum = build_checksum(
-            destination_id, row.dataset_id, row.event_id, row.event_time, row.expires_at, payload=payload
-        )
-        if checksum != checksums[at : at + _CHECKSUM_BYTES]:
+        checksum = checksums[at : at + CHECKSUM_BYTES]
+        of_event = row.dataset_id, row.event_id, row.event_time, row.expires_at
+        if not is_sound(checksum, destination_id, *of_event, payload=payload):
             return None
         events.append(_build_queued_event(row, destination_id, payload, lease))
-        start, at = end, at + _CHECKSUM_BYTES
+        start, at = end, at + CHECKSUM_BYTES
     return events
 
 

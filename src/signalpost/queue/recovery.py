@@ -12,7 +12,7 @@ import apsw
 import msgspec
 
 from signalpost.model.errors import SignalpostError
-from signalpost.queue.checksums import build_checksum
+from signalpost.queue.checksums import is_sound
 from signalpost.queue.database import open_for_reading, open_for_writing
 from signalpost.queue.migrations import SCHEMA, check_file
 
@@ -148,8 +148,8 @@ def _check(into: apsw.Connection, table: str) -> tuple[int, int]:
     for destination, dataset, event_id, event_time, expires_at, checksum, payload in into.execute(
         _READ_FOR_CHECK.format(table=table)
     ):
-        found = build_checksum(destination, dataset, event_id, event_time, expires_at, payload=payload or b"")
-        damaged += found != checksum
+        of_event = destination, dataset, event_id, event_time, expires_at
+        damaged += not is_sound(checksum, *of_event, payload=payload or b"")
     return total - damaged, damaged
 
 

@@ -15,7 +15,7 @@ import msgspec
 from signalpost.model.delivery import DISCARDED
 from signalpost.model.found_events import FoundEvent, FoundEvents
 from signalpost.model.ids import SourceId
-from signalpost.queue.checksums import build_checksum
+from signalpost.queue.checksums import is_sound
 from signalpost.queue.instants import from_milliseconds
 from signalpost.queue.seen_calls import build_call_digest
 from signalpost.queue.settling import MESSAGE_REJECTED
@@ -102,8 +102,8 @@ def _find_rows(
 def _build(facts: list[Any], **others: Any) -> FoundEvent:
     *known, received_at, attempts, event_time, expires_at, checksum, payload = facts
     source_id, message_id, destination_id, dataset_id, event_name, event_id = known
-    is_damaged = payload is not None and checksum != build_checksum(
-        destination_id, dataset_id, event_id, event_time, expires_at, payload=payload
+    is_damaged = payload is not None and not is_sound(
+        checksum, destination_id, dataset_id, event_id, event_time, expires_at, payload=payload
     )
     return FoundEvent(
         source_id=source_id,
