@@ -341,7 +341,8 @@ def _check_call(text: bytes, call: object, limits: Limits) -> object | InvalidCa
 
 def _has_many_brackets(text: bytes) -> bool:
     """Whether a call may be too deep, at the speed of a search: splitting is twice as fast as counting."""
-    return len(text.split(b"{", MAX_DEPTH)) + len(text.split(b"[", MAX_DEPTH)) > MAX_DEPTH + 2
+    braces, brackets = text.split(b"{", MAX_DEPTH + 1), text.split(b"[", MAX_DEPTH + 1)
+    return len(braces) - 1 + len(brackets) - 1 > MAX_DEPTH
 
 
 def _children(value: object) -> list[object]:

@@ -102,8 +102,8 @@ class Intake:
         types: Counter[str] = Counter([call.type for call in valid])
         if rejected:
             types["invalid"] = len(rejected)
-        for code, count in Counter(refusal.invalid.code for refusal in rejected).items():
-            self._telemetry.calls_invalid(source_id, code, count)
+            for code, count in Counter([refusal.invalid.code for refusal in rejected]).items():
+                self._telemetry.calls_invalid(source_id, code, count)
         self._telemetry.calls_received(source_id, types, sum(is_duplicate))
         self._telemetry.results_stored([call.accepted for call in valid], is_duplicate)
 
