@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import apsw
 
+from signalpost.model.destination_state import DAMAGE_FIX
 from signalpost.model.errors import SignalpostError
 from signalpost.model.found_events import FoundEvents
 from signalpost.model.ids import DestinationId, SourceId
@@ -56,4 +57,5 @@ def _look(file: Path, query: Callable[[apsw.Connection], T]) -> T:
         finally:
             connection.close()
     except apsw.Error as error:
-        raise SignalpostError(f"{file}: the queue can't be read: {type(error).__name__}: {error}") from None
+        advice = f" {DAMAGE_FIX}" if isinstance(error, apsw.CorruptError) else ""
+        raise SignalpostError(f"{file}: the queue can't be read: {type(error).__name__}: {error}.{advice}") from None

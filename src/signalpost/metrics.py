@@ -28,6 +28,7 @@ MetricName = Literal[
     "commit_rows",
     "queued_events",
     "queue_oldest_age_seconds",
+    "queue_damaged",
     "dead_letters",
     "destination_paused",
     "token_expires_seconds",
@@ -93,6 +94,9 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
         "gauge", "Events that wait, by state: ready, leased, retrying or held.", ("destination", "state")
     ),
     "queue_oldest_age_seconds": Metric("gauge", "Age of the event that has waited longest.", ("destination",)),
+    "queue_damaged": Metric(
+        "gauge", "1 while a damaged page of the queue's file keeps events of a destination back.", ("destination",)
+    ),
     "dead_letters": Metric("gauge", "Dead letters that are kept.", ("destination",)),
     "destination_paused": Metric("gauge", "1 while a destination is paused.", ("destination", "reason")),
     "token_expires_seconds": Metric(

@@ -76,6 +76,8 @@ def _show_delivery(states: list[dict[str, Any]] | None) -> None:
         return
     for state in states:
         name, pause = escape(state["destination"]), state["pause"]
+        if state["damage"] is not None:
+            out.print(f"\n[red]{name}:[/red] {escape(state['damage'])}")
         if pause is not None:
             out.print(f"\n[red]{name} is paused ({pause['reason']}):[/red] {escape(pause['human'])}")
             out.print(f"Meta says: {escape(pause['detail'])}")

@@ -7,7 +7,7 @@ from signalpost.console.delivery_figures import Tone
 from signalpost.console.meta_codes import META_CODES
 from signalpost.mapping.fixes import REASON_FIXES
 from signalpost.model.delivery import DISCARDED
-from signalpost.model.destination_state import PAUSE_TEXTS, DestinationState
+from signalpost.model.destination_state import DAMAGE_FIX, PAUSE_TEXTS, DestinationState
 from signalpost.model.ledger import Statistics
 from signalpost.model.results import REASONS
 
@@ -68,6 +68,8 @@ def describe_standing(state: DestinationState | None) -> Standing:
     """How delivery stands at this moment."""
     if state is None:
         return Standing("grey", "Not running", "Nothing is delivered to this destination by this process.")
+    if state.damage is not None:
+        return Standing("red", "Damaged queue", state.damage.human, DAMAGE_FIX)
     if state.pause is not None:
         text = PAUSE_TEXTS[state.pause.reason]
         return Standing("red", "Paused", text.human, text.fix, state.pause.detail, can_resume=True, can_discard=True)

@@ -55,6 +55,8 @@ class Gauges:
         ]
         yield _build("queued_events", *states)
         yield _build("queue_oldest_age_seconds", *(((name,), log.oldest_pending_seconds) for name, log, _ in waiting))
+        damaged = [state.destination_id for state in self._destinations if state.damage is not None]
+        yield _build("queue_damaged", *(((name,), 1) for name in damaged))
         yield _build("dead_letters", *(((name,), backlog.dead_letters) for name, backlog, _ in waiting))
         yield _build("token_expires_seconds", *(((name,), left) for name, left in self._token_seconds.items()))
         yield _build(

@@ -31,9 +31,13 @@ async def read_health(parts: Parts) -> JSONResponse:
     responses={503: {"description": "No calls are taken; `reason` says why."}},
 )
 async def read_readiness(parts: Parts) -> JSONResponse:
-    """200, or 503 with the reason. Meta being down is none: calls are taken and wait."""
+    """200, or 503 with the reason. Meta being down is none: calls are taken and wait.
+
+    damaged: destinations of which a damaged page of the queue's file keeps events back; `/api/delivery` says more.
+    """
     reason = parts.find_unreadiness()
-    details = {"durability": parts.queue.durability, "version": parts.build.version}
+    damaged = [state.destination_id for state in parts.list_states() if state.damage is not None]
+    details = {"durability": parts.queue.durability, "version": parts.build.version, "damaged": damaged}
     if reason is None:
         return JSONResponse({"status": "ready", **details})
     return JSONResponse({"status": "not ready", "reason": reason, **details}, 503)

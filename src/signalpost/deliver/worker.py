@@ -4,6 +4,7 @@ What the lease then goes through is in `sender.py`; whether to send at all is th
 """
 
 import asyncio
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -61,13 +62,14 @@ class Worker:
 
     def describe(self) -> DestinationState:
         """How delivery stands at this moment."""
-        return self._gate.describe(
+        state = self._gate.describe(
             self._destination_id,
             in_flight=len(self._in_flight),
             suspects=len(self._sender.suspects),
             now=self._clock.monotonic(),
             at=self._clock.now(),
         )
+        return dataclasses.replace(state, damage=self._queue.find_damage(self._destination_id))
 
     async def _serve(self) -> None:
         while not self._stopping.is_set():

@@ -23,6 +23,32 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """What damaged pages of the queue's file keep from a destination.
+
+    out_of_reach: events that can't be read, or whose end can't be noted. is_blind: what waits can't even be found.
+    """
+
+    out_of_reach: int = 0
+    is_blind: bool = False
+
+    @property
+    def human(self) -> str:
+        """In a sentence."""
+        if self.is_blind:
+            return "The queue's file is damaged: what waits can't be found, so nothing is delivered."
+        return (
+            f"The queue's file is damaged: {self.out_of_reach:,} events can't be read or settled; the others are sent."
+        )
+
+
+DAMAGE_FIX = (
+    "Stop the gateway, let `signalpost recover queue.db new.db` save what is intact, put new.db in place of queue.db "
+    "(and delete queue.db-wal), then start again."
+)
+
+
+@dataclass(frozen=True, slots=True)
 class DestinationState:
     """How delivery to one destination stands at this moment; nothing of it outlives the process.
 
@@ -31,6 +57,7 @@ class DestinationState:
     usage: the highest share of Meta's rate limits that its last answer called used up; 1.0 is all of it.
     events_per_second: what the pace allows now; None when nothing limits it.
     suspects: events that were in a refused request and are not settled yet.
+    damage: None while all that waits could be read so far.
     last_outcome: "accepted", "unclear", "throttled", "unavailable", "unauthorized" or "rejected"; "" before the first.
     """
 
@@ -47,6 +74,7 @@ class DestinationState:
     last_outcome: str
     last_detail: str
     last_answer_at: datetime | None
+    damage: Damage | None = None
 
 
 class PauseText(NamedTuple):

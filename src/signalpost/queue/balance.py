@@ -5,6 +5,7 @@ between them is a real one; it is reported, never repaired. Whoever looks every 
 counting the rows takes a second when many millions wait.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -216,9 +217,13 @@ def _count_retrying(connection: apsw.Connection, destinations: Iterable[Destinat
 
 
 def _find_oldest(connection: apsw.Connection, destinations: Iterable[DestinationId]) -> int | None:
-    """When the event that waits longest was received, in milliseconds."""
-    found = (connection.execute(_FIND_OLDEST, (id_,)).get for id_ in destinations)
-    return min((received_at for received_at in found if received_at is not None), default=None)
+    """When the event that waits longest was received, in milliseconds; not told of what is on a damaged page."""
+    found: list[int] = []
+    for destination_id in destinations:
+        with contextlib.suppress(apsw.CorruptError):
+            received_at = connection.execute(_FIND_OLDEST, (destination_id,)).get
+            found += [received_at] if received_at is not None else []
+    return min(found, default=None)
 
 
 def _find_age(received_at: int | None, now_ms: int) -> float:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import apsw
 
+from signalpost.model.destination_state import DAMAGE_FIX
 from signalpost.model.errors import QueueUnavailable
 from signalpost.queue.database import open_for_reading
 
@@ -27,7 +28,7 @@ class BoundedReader:
         self._is_closed = False
 
     async def read(self, query: Callable[[apsw.Connection], T]) -> T:
-        """Run a query; raises QueueUnavailable when it takes too long or the queue is closed."""
+        """Run a query; raises QueueUnavailable when it takes too long, and when the queue is closed or damaged."""
         return await asyncio.to_thread(self._read, query)
 
     async def close(self) -> None:
@@ -47,6 +48,8 @@ class BoundedReader:
                 raise QueueUnavailable(
                     f"This look into the queue took more than {self._longest_seconds:g} seconds; narrow it down."
                 ) from None
+            except apsw.CorruptError as error:
+                raise QueueUnavailable(f"The queue's file is damaged where this look leads. {DAMAGE_FIX}") from error
             finally:
                 alarm.cancel()
 

@@ -17,6 +17,7 @@ from signalpost.model.dead_letters import (
     RequeueReport,
 )
 from signalpost.model.delivery import AcceptedCall, DeadReason, PutReceipt, QueuedEvent, RefusedCall
+from signalpost.model.destination_state import Damage
 from signalpost.model.found_events import FoundEvents
 from signalpost.model.ids import DestinationId, SourceId
 from signalpost.model.ledger import Backlog, Ledger, Statistics
@@ -127,6 +128,13 @@ class Queue(Protocol):
 
     async def find_events(self, sought: str, source_id: SourceId | None = None) -> FoundEvents:
         """What became of the calls with a messageId, or of an event_id: each event that is kept, in whatever state."""
+        ...
+
+    def find_damage(self, destination_id: DestinationId) -> Damage | None:
+        """What of a destination's the store can't read or settle, as far as that has been met; None when all was well.
+
+        Such events wait on, are offered to no lease, and stay counted as pending.
+        """
         ...
 
     async def counts(

@@ -6,6 +6,7 @@ leasing writes nothing.
 
 import asyncio
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import NamedTuple
@@ -46,6 +47,14 @@ class Leases:
         lease = _Lease(self.draw_number(), self._monotonic() + hide_for.total_seconds())
         self._leases.setdefault(destination_id, {}).update(dict.fromkeys(ids, lease))
 
+    def set_aside(self, destination_id: DestinationId, ids: Iterable[int]) -> None:
+        """Hide events from everybody until the next start: they can't be leased."""
+        self._leases.setdefault(destination_id, {}).update(dict.fromkeys(ids, _Lease(self.draw_number(), math.inf)))
+
+    def count_set_aside(self, destination_id: DestinationId) -> int:
+        """How many of a destination's are."""
+        return sum(lease.ends_at == math.inf for lease in self._leases.get(destination_id, {}).values())
+
     def show(self, destination_id: DestinationId, ids: Iterable[int]) -> None:
         """Hide them no longer."""
         of_destination = self._leases.get(destination_id, {})
@@ -58,9 +67,9 @@ class Leases:
         return {id_ for id_, lease in self._leases.get(destination_id, {}).items() if lease.ends_at > now}
 
     def count_held(self, destination_id: DestinationId | None) -> int:
-        """How many events of a destination, or of all, are hidden now."""
+        """How many events of a destination, or of all, somebody holds now."""
         destinations = list(self._leases) if destination_id is None else [destination_id]
-        return sum(len(self.find_held(destination)) for destination in destinations)
+        return sum(len(self.find_held(each)) - self.count_set_aside(each) for each in destinations)
 
     def seconds_until_next_end(self, destination_id: DestinationId) -> float | None:
         """None when nothing is leased."""

@@ -6,14 +6,14 @@ write thread, inside the open transaction.
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import apsw
 import msgspec
 
 from signalpost import failpoints
-from signalpost.model.delivery import DISCARDED_BY_OPERATOR, DeadReason, QueuedEvent
+from signalpost.model.delivery import DISCARDED_BY_OPERATOR, DeadReason
 from signalpost.model.ids import DestinationId
 from signalpost.queue.ledger import EventState, LedgerCounts, LedgerStore, find_latency_bucket
 
@@ -120,12 +120,9 @@ def discard(connection: apsw.Connection, ledger: LedgerStore, ids: Sequence[int]
     return sum(count for *_, count, _ in groups)
 
 
-def postpone(
-    connection: apsw.Connection, events: Sequence[QueuedEvent], due_ms: int, detail: str, *, charge: bool
-) -> None:
-    """Due again later."""
-    attempts = msgspec.json.encode([(event.id, event.attempts + charge) for event in events]).decode()
-    connection.execute(_POSTPONE_EVENTS, (due_ms, detail, attempts))
+def postpone(connection: apsw.Connection, attempts: Mapping[int, int], due_ms: int, detail: str) -> None:
+    """Due again later. attempts: id -> how many are charged to the event by now."""
+    connection.execute(_POSTPONE_EVENTS, (due_ms, detail, msgspec.json.encode([*attempts.items()]).decode()))
 
 
 def bring_forward(connection: apsw.Connection, destination_id: DestinationId, now_ms: int, limit: int) -> int:

@@ -24,10 +24,12 @@ import apsw
 from signalpost import failpoints
 from signalpost.model.dead_letters import DeadLetterFilter, RequeueReport
 from signalpost.model.delivery import AcceptedCall, DeadReason, PutReceipt, QueuedEvent, RefusedCall
+from signalpost.model.destination_state import Damage
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
 from signalpost.queue import dead_letters, settling
 from signalpost.queue.balance import LONGEST_WAIT_MS
+from signalpost.queue.damage import DamageBook, SettlingStep, settle_around_damage
 from signalpost.queue.database import build_refusal, open_for_reading, open_for_writing
 from signalpost.queue.discarding import count_waiting, find_last_before, find_waiting
 from signalpost.queue.fresh_events import FreshEvents
@@ -98,6 +100,7 @@ class SqliteQueue(Inquiries):
         connection = open_for_writing(path)
         self._reader = open_for_reading(path)
         super().__init__(path, Leases(monotonic), retention or Retention(), now, monotonic)
+        self._damage = DamageBook(self._leases, on_trouble)
         self._leasing = Leasing(self._reader, self._leases, self._fresh)
         self._ledger = LedgerStore(connection)
         self._seen = SeenCalls(log_row for (log_row,) in connection.execute("SELECT digests FROM dedupe_keys"))
@@ -134,6 +137,10 @@ class SqliteQueue(Inquiries):
             return "queue_unavailable"
         return "disk_low" if self._room is not None and self._room.state != "normal" else None
 
+    def find_damage(self, destination_id: DestinationId) -> Damage | None:
+        """What of a destination's could not be read or settled so far."""
+        return self._damage.find(destination_id)
+
     async def put(self, calls: Sequence[AcceptedCall], refused: Sequence[RefusedCall] = ()) -> PutReceipt:
         """Store one request; see Queue.put."""
         self._check_room(calls)
@@ -164,10 +171,12 @@ class SqliteQueue(Inquiries):
         linger_until: float | None = None
         while not self._is_closed:
             now_ms = self._now_ms()
-            due = self._leasing.find_due(destination_id, limit, now_ms)
+            with self._damage.noting(destination_id):
+                due = self._leasing.find_due(destination_id, limit, now_ms)
+                sleep = 0.0 if due else self._leasing.seconds_until_due(destination_id, now_ms)
             if not due:
                 linger_until = None
-                await self._arrivals.wait(destination_id, 1, self._leasing.seconds_until_due(destination_id, now_ms))
+                await self._arrivals.wait(destination_id, 1, sleep)
                 continue
             linger_until = linger_until or read_loop_clock() + linger.total_seconds()
             seconds_left = linger_until - read_loop_clock()
@@ -178,7 +187,8 @@ class SqliteQueue(Inquiries):
                 if read.is_sound:
                     failpoints.reach("after_lease")
                     return read.events
-                await self._bury_damaged(read)
+                self._damage.set_aside(destination_id, read.out_of_reach)
+                await self._bury_damaged(destination_id, read)
         return ()
 
     async def extend(self, events: Sequence[QueuedEvent], lease_for: timedelta) -> None:
@@ -209,7 +219,12 @@ class SqliteQueue(Inquiries):
         """Due again at `when`."""
         due_ms = min(to_milliseconds_after(when), self._now_ms() + LONGEST_WAIT_MS)
         own = self._leases.find_own(events)
-        await self._settle(own, lambda connection, _: settling.postpone(connection, own, due_ms, detail, charge=charge))
+
+        def step(connection: apsw.Connection, ids: Sequence[int]) -> None:
+            attempts = {event.id: event.attempts + charge for event in own}
+            settling.postpone(connection, {id_: attempts[id_] for id_ in ids}, due_ms, detail)
+
+        await self._settle(own, step)
         for event in own:  # wakes who sleeps until the next event is due, so that it learns of this one
             self._arrivals.announce(event.destination_id, 1)
 
@@ -339,29 +354,33 @@ class SqliteQueue(Inquiries):
         # Last, since the last connection to close empties the write-ahead log, and only this one can.
         await self._writer.close()
 
-    async def _settle(
-        self, events: Sequence[QueuedEvent], step: Callable[[apsw.Connection, Sequence[int]], object]
-    ) -> None:
+    async def _settle(self, events: Sequence[QueuedEvent], step: SettlingStep) -> None:
         """Settle those of the events that still are their holder's."""
         own = self._leases.find_own(events)
         if own:
             ids = [event.id for event in own]
             self._fresh.forget(ids)
-            await self._writer.settle(lambda connection: step(connection, ids), len(ids))
+            left = await settle_around_damage(self._writer, ids, step)
             self._leases.drop(own)
+            self._damage.set_aside(own[0].destination_id, left)
 
-    async def _bury_damaged(self, read: EventsRead) -> None:
-        self._on_trouble(
-            f"{len(read.damaged) + len(read.unreadable)} stored events are damaged; they are dead letters now."
-        )
+    async def _bury_damaged(self, destination_id: DestinationId, read: EventsRead) -> None:
+        if read.damaged or read.unreadable:
+            count = len(read.damaged) + len(read.unreadable)
+            self._on_trouble(f"{count} stored events are damaged; they are dead letters now.")
         now_ms = self._now_ms()
-        if read.damaged:
-            step = functools.partial(
-                settling.bury, ledger=self._ledger, ids=read.damaged, now_ms=now_ms, reason=_CORRUPT_ROW
-            )
-            await self._writer.settle(step, len(read.damaged))
-        if read.unreadable:
-            step = functools.partial(
-                settling.bury_unreadable, ledger=self._ledger, ids=read.unreadable, now_ms=now_ms, reason=_CORRUPT_ROW
-            )
-            await self._writer.settle(step, len(read.unreadable))
+        for ids, bury in ((read.damaged, settling.bury), (read.unreadable, settling.bury_unreadable)):
+            if ids:
+                step = functools.partial(_bury_corrupt, bury, self._ledger, now_ms)
+                left = await settle_around_damage(self._writer, ids, step)
+                self._damage.set_aside(destination_id, left)
+
+
+def _bury_corrupt(
+    bury: Callable[[apsw.Connection, LedgerStore, Sequence[int], int, DeadReason], None],
+    ledger: LedgerStore,
+    now_ms: int,
+    connection: apsw.Connection,
+    ids: Sequence[int],
+) -> None:
+    bury(connection, ledger, ids, now_ms, _CORRUPT_ROW)

@@ -10,7 +10,7 @@ from signalpost.console.access import Admin, Caller, Viewer
 from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.refusals import Refusal
 from signalpost.model.delivery import PauseReason
-from signalpost.model.destination_state import PAUSE_TEXTS, DestinationState, Pause
+from signalpost.model.destination_state import DAMAGE_FIX, PAUSE_TEXTS, DestinationState, Pause
 from signalpost.model.ids import DestinationId
 from signalpost.store.audit import record_change
 
@@ -32,6 +32,7 @@ class DeliveryView(BaseModel):
     """Delivery to one destination at this moment.
 
     rests_until: a wait that ends by itself, and why. breaker_open: Meta was out of reach several times in a row.
+    damage: what of the queue's file can't be read, and what to do; null when all is well.
     usage: the share of Meta's rate limit that is used up, 1.0 being all of it. events_per_second: null when unlimited.
     """
 
@@ -48,6 +49,7 @@ class DeliveryView(BaseModel):
     last_outcome: str
     last_detail: str
     last_answer_at: datetime | None
+    damage: str | None
 
 
 def describe_delivery(state: DestinationState) -> DeliveryView:
@@ -66,6 +68,7 @@ def describe_delivery(state: DestinationState) -> DeliveryView:
         last_outcome=state.last_outcome,
         last_detail=state.last_detail,
         last_answer_at=state.last_answer_at,
+        damage=f"{state.damage.human} {DAMAGE_FIX}" if state.damage is not None else None,
     )
 
 
