@@ -106,6 +106,7 @@ async def test_an_event_is_found_by_its_id(console, visitor) -> None:
     await expect(place.locator("h2")).to_contain_text("Found as Purchase")
     await expect(place.locator(".walk .done")).to_have_count(4)
     await expect(place).to_contain_text("fbtrace_id")
+    await expect(page.locator("main")).to_contain_text("It came again since")
     await place.locator("summary").click()
     await expect(place.locator("pre")).to_contain_text('"event_id": "meta-7"')
     assert PERSON not in await page.content()
@@ -124,7 +125,7 @@ async def test_what_is_not_found_is_told_with_what_may_be_the_cause(console, vis
     """Nothing known, accepted and filtered, and waiting for a destination that is paused."""
     key = console.add_destination("Lost", pixel_id="1000000008")
     page = await console.enter(visitor, "/find?id=never-came")
-    for words in ("Nothing is known of never-came", "Refused at the door", "seen within 24 hours", "for 7 days"):
+    for words in ("Nothing is known of never-came", "Refused at the door", "Ids are compared", "for 7 days"):
         await expect(page.locator("main")).to_contain_text(words)
     await check_page(page)
     console.send(key, **{**ORDER, "messageId": "filtered-1", "integrations": {"All": False}})

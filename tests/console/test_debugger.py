@@ -112,6 +112,20 @@ async def test_a_forgotten_call_is_said_to_be_gone(gateway: Gateway) -> None:
     assert (await reader.get("/debugger/calls/99/steps")).status == 200
 
 
+async def test_a_paused_list_shows_all_that_is_remembered(gateway: Gateway) -> None:
+    """The live one is read every second, and so has the newest 100 only."""
+    await send(gateway)
+    batch = [{"type": "track", "event": "Lead", "userId": f"u{number}"} for number in range(150)]
+    key = gateway.service.workspace.sources[0].keys[0][0]
+    url, headers = f"{gateway.service.tracking_url}/v1/batch", {"X-Write-Key": key}
+    async with gateway.http.post(url, json={"batch": batch}, headers=headers) as answer:
+        assert answer.status == 200
+    reader = await gateway.sign_in("viewer")
+    live, paused = await reader.get("/debugger"), await reader.get("/debugger?paused=true")
+    assert [page.text.count('class="feed-row"') for page in (live, paused)] == [100, 151]
+    assert ["Pause to see all" in page.text for page in (live, paused)] == [True, False]
+
+
 async def test_a_long_list_lets_others_go_on_while_it_is_rendered(gateway: Gateway) -> None:
     """Each call of the list is a piece of its own; together they are the same page."""
     await send(gateway)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from urllib.parse import quote, unquote
 import jinja2
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
+from markupsafe import Markup
 
 from signalpost.console.delivery_figures import format_change, format_seconds, format_share
 from signalpost.console.static_files import static_url
@@ -47,6 +49,7 @@ def _build_environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "ago": format_ago,
+        "breakable": format_breakable,
         "change": format_change,
         "count": format_count,
         "instant": format_instant,
@@ -77,6 +80,11 @@ def format_ago(moment: datetime, now: datetime) -> str:
             number = seconds // size
             return f"{number} {unit}{'s' if number > 1 else ''} ago"
     return "just now" if seconds < 5 else f"{seconds} seconds ago"
+
+
+def format_breakable(text: str) -> Markup:
+    """A long name that may go on in the next line after each of its parts: some_code, user_data.em."""
+    return Markup("<wbr>").join(re.split(r"(?<=[_./])(?=.)", text))
 
 
 def format_json(value: Any) -> str:

@@ -76,7 +76,7 @@ async def show_calls(
     request: Request, parts: Parts, caller: Viewer, search: Search, seen: Word = "", *, paused: bool = False
 ) -> Response:
     """The list alone; nothing when it is what was `seen`."""
-    context = _collect(parts, caller, search)
+    context = _collect(parts, caller, search, SHOWN_CALLS if paused else _ROWS)
     if context["seen"] == seen:
         return Response(status_code=_UNCHANGED)
     response = await render_in_pieces(
@@ -130,7 +130,7 @@ def _render_page(
     paused: bool = False,
     reveal: bool = False,
 ) -> Response:
-    context = _collect(parts, caller, search) | _describe(opened, reveal=reveal)
+    context = _collect(parts, caller, search, SHOWN_CALLS if paused else _ROWS) | _describe(opened, reveal=reveal)
     return render(
         request,
         "debugger.html",
@@ -144,10 +144,10 @@ def _render_page(
     )
 
 
-def _collect(parts: ConsoleParts, caller: Caller, search: CallSearch) -> dict[str, Any]:
+def _collect(parts: ConsoleParts, caller: Caller, search: CallSearch, most_rows: int = _ROWS) -> dict[str, Any]:
     """What the list shows."""
     found = list(islice(search.find(parts.history), SHOWN_CALLS))
-    shown = found[:_ROWS]
+    shown = found[:most_rows]
     refused = parts.history.refused_requests(SourceId(search.source) if search.source else None)
     sources = parts.workspace.sources
     chosen = next((each for each in sources if each.name == search.source), sources[-1] if sources else None)

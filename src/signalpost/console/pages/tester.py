@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -127,7 +126,6 @@ def _render(
 ) -> Response:
     destinations = parts.workspace.destinations
     entry = next((each for each in destinations if each.name == chosen), destinations[0] if destinations else None)
-    readable = (call for call in reversed(parts.history.recent()) if call.text is not None)
     everything: dict[str, Any] = {
         "text": text,
         "destinations": destinations,
@@ -137,12 +135,23 @@ def _render(
         "samples": tuple(SAMPLES),
         "sample": "",
         "masked": masked.number if masked is not None else 0,
-        "recent": [(call, mask_text(call.event_name)) for call in islice(readable, _RECENT)],
+        "recent": _list_recent(parts),
         "results": None,
         "bad": None,
         "gone": False,
     }
     return render(request, "tester.html", caller=caller, status=status, **(everything | context))
+
+
+def _list_recent(parts: ConsoleParts) -> list[tuple[CallEntry, str]]:
+    """The latest call of each event name, masked, or of each type without one; the newest first."""
+    latest: dict[str, CallEntry] = {}
+    for call in reversed(parts.history.recent()):
+        if call.text is not None:
+            latest.setdefault(mask_text(call.event_name) or call.call_type, call)
+        if len(latest) == _RECENT:
+            break
+    return [(call, name) for name, call in latest.items()]
 
 
 def _to_text(call: object) -> str:
