@@ -5,6 +5,8 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
+from signalpost.model.ids import DestinationId
+from tests.builders import build_call, build_new_event
 from tests.console.conftest import Answer, Gateway
 
 HOSTILE = "<img src=x onerror=alert(1)>'\""
@@ -127,6 +129,24 @@ async def test_only_what_was_counted_is_given_up(gateway: Gateway) -> None:
     found_events = [(await gateway.service.queue.find_events(name)).events[0].state for name in ("first", "second")]
     assert found_events == ["rejected", "pending"]
     assert "Discard 1 event that waits" in (await admin.get("/delivery/discard?destination=main")).text
+
+
+async def test_what_waits_for_a_destination_that_is_gone_is_shown_and_can_be_given_up(gateway: Gateway) -> None:
+    """The configuration file no longer names it, so nobody delivers its events; they are no secret for all that."""
+    admin = await gateway.sign_in("admin")
+    await gateway.service.queue.put([build_call(build_new_event(destination_id=DestinationId("old")), message_id="m1")])
+    for path in ("/overview", "/delivery", "/find?id=m1"):
+        page = await admin.get(path)
+        assert "no settings name it any more" in page.text, path
+    assert 'href="/destinations/old"' not in (await admin.get("/delivery")).text
+    counted = await admin.get("/delivery/discard?destination=old")
+    assert "Discard 1 event that waits for old?" in counted.text
+    found = re.search('name="until" value="([^"]+)"', counted.text)
+    assert found is not None
+    await admin.post("/delivery/discard", {"destination": "old", "until": found[1]})
+    assert "Not configured" not in (await admin.get("/delivery")).text
+    assert "1 event of the last 24 hours failed and is settled" in (await admin.get("/overview")).text
+    assert (await admin.get("/delivery/discard?destination=old")).status == 404
 
 
 def read_flash(answer: Answer) -> str:

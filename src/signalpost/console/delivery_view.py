@@ -1,14 +1,16 @@
 """What the pages say of delivery: why events ended, and how a destination stands."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from signalpost.console.delivery_figures import Tone
 from signalpost.console.meta_codes import META_CODES
 from signalpost.mapping.fixes import REASON_FIXES
 from signalpost.model.delivery import DISCARDED
 from signalpost.model.destination_state import DAMAGE_FIX, PAUSE_TEXTS, DestinationState
-from signalpost.model.ledger import Statistics
+from signalpost.model.ids import DestinationId
+from signalpost.model.ledger import Backlog, Statistics
 from signalpost.model.results import REASONS
 
 
@@ -39,6 +41,16 @@ class Standing:
     detail: str = ""
     can_resume: bool = False
     can_discard: bool = False
+
+
+_FORSAKEN: Final = Standing(
+    "red",
+    "Not configured",
+    "Events wait for it, but no settings name it any more, so they stay on disk.",
+    "Declare it again under the same name, and they are delivered; or discard what waits.",
+    can_discard=True,
+)
+_FORMER: Final = Standing("grey", "Not configured", "No settings name it any more; its dead letters are left.")
 
 
 def list_troubles(statistics: Statistics) -> Sequence[Trouble]:
@@ -92,6 +104,20 @@ def describe_standing(state: DestinationState | None) -> Standing:
     if not state.last_outcome:
         return Standing("grey", "Idle", "Nothing was sent since the start.")
     return Standing("green", "Delivering", "Meta answers and takes events.")
+
+
+def list_standings(
+    configured: Iterable[DestinationId], states: Iterable[DestinationState], backlogs: Mapping[DestinationId, Backlog]
+) -> dict[DestinationId, Standing]:
+    """How each destination stands; those too that no settings name any more, while something is left of them."""
+    known = {state.destination_id: state for state in states}
+    standings = {name: describe_standing(known.get(name)) for name in configured}
+    for name, backlog in backlogs.items():
+        if name not in standings and backlog.pending.total:
+            standings[name] = _FORSAKEN
+        elif name not in standings and backlog.dead_letters:
+            standings[name] = _FORMER
+    return standings
 
 
 def _list_ended(reasons: Mapping[str, Mapping[str, int]]) -> Iterator[Trouble]:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from signalpost.console.access import Admin, Viewer
 from signalpost.console.delivery_figures import PERIODS, Period, build_stages, list_event_rows
-from signalpost.console.delivery_view import describe_standing, explain, list_troubles
+from signalpost.console.delivery_view import explain, list_standings, list_troubles
 from signalpost.console.pages.dead_letters import describe_samples
 from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.rendering import redirect, render
@@ -153,14 +153,16 @@ async def _build_context(parts: ConsoleParts, view: View) -> dict[str, Any]:
         leased=sum(each.leased for each in waiting),
         retrying=sum(each.retrying for each in waiting),
     )
+    configured = [entry.destination.id for entry in parts.workspace.destinations]
     rows = [
         {
-            "name": entry.name,
-            "state": states.get(entry.destination.id),
-            "standing": describe_standing(states.get(entry.destination.id)),
-            "backlog": backlogs.get(entry.destination.id),
+            "name": name,
+            "state": states.get(name),
+            "standing": standing,
+            "backlog": backlogs.get(name),
+            "is_configured": name in configured,
         }
-        for entry in parts.workspace.destinations
+        for name, standing in list_standings(configured, states.values(), backlogs).items()
     ]
     return {
         "view": view,

@@ -9,11 +9,12 @@ from pydantic import AwareDatetime
 
 from signalpost.console.access import Admin
 from signalpost.console.api.delivery import Discarding, discard_waiting
-from signalpost.console.delivery_view import describe_standing
+from signalpost.console.delivery_view import list_standings
 from signalpost.console.parts import Parts
 from signalpost.console.refusals import Refusal
 from signalpost.console.rendering import format_count, redirect, render
 from signalpost.model.ids import DestinationId
+from signalpost.workspace.changes import ChangeRefused
 
 router = APIRouter()
 
@@ -25,21 +26,18 @@ async def show_discard(
     """How many events are lost, before they are."""
     if not destination:
         return redirect(request, "/delivery")
-    entry = parts.workspace.find_destination(destination)
+    name, backlogs = DestinationId(destination), await parts.queue.read_backlogs()
+    configured = [entry.destination.id for entry in parts.workspace.destinations]
+    standing = list_standings(configured, parts.list_states(), backlogs).get(name)
+    if standing is None:
+        raise ChangeRefused("not_found", f'There is no destination named "{name}".')
     try:
-        counted = await discard_waiting(parts, caller, entry.name, Discarding(dry_run=True))
+        counted = await discard_waiting(parts, caller, name, Discarding(dry_run=True))
     except Refusal as refusal:
-        return redirect(request, _build_path(entry.name), said=refusal.message, kind="bad")
-    backlog = (await parts.queue.read_backlogs()).get(entry.destination.id)
-    state = next((each for each in parts.list_states() if each.destination_id == entry.destination.id), None)
+        return redirect(request, _build_path(name), said=refusal.message, kind="bad")
+    oldest = backlogs[name].oldest_pending_seconds if name in backlogs else None
     return render(
-        request,
-        "discard.html",
-        caller=caller,
-        name=entry.name,
-        counted=counted,
-        oldest_seconds=backlog.oldest_pending_seconds if backlog is not None else None,
-        standing=describe_standing(state),
+        request, "discard.html", caller=caller, name=name, counted=counted, oldest_seconds=oldest, standing=standing
     )
 
 

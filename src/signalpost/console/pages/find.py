@@ -4,14 +4,15 @@ The queue tells what is on disk; the debugger's memory adds what leaves no event
 that were not valid.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from signalpost.console.access import Viewer
-from signalpost.console.call_steps import CallRow, Journey, list_call_rows, trace_found
-from signalpost.console.delivery_view import describe_standing
+from signalpost.console.call_steps import CallRow, list_call_rows, trace_found
+from signalpost.console.delivery_view import list_standings
 from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.rendering import render
 from signalpost.history.entries import CallFilter
@@ -45,7 +46,7 @@ async def show_find(
         sought=sought,
         trouble=trouble,
         found=found,
-        places=[_describe_place(parts, event) for event in found.events],
+        places=await _describe_places(parts, found.events),
         filtered=[journey for row in rows for journey in row.journeys if journey.state == "filtered"],
         rows=rows,
     )
@@ -57,9 +58,17 @@ def _find_remembered(parts: ConsoleParts, message_ids: set[str]) -> list[CallRow
     return list_call_rows(sorted(calls, key=lambda call: -call.number))
 
 
-def _describe_place(parts: ConsoleParts, event: FoundEvent) -> dict[str, Any]:
-    """One event with its way, and how its destination stands while it waits for it."""
-    journey: Journey = trace_found(event)
-    states = {state.destination_id: state for state in parts.list_states()}
-    standing = describe_standing(states.get(event.destination_id)) if event.state == "pending" else None
-    return {"event": event, "journey": journey, "standing": standing}
+async def _describe_places(parts: ConsoleParts, events: Sequence[FoundEvent]) -> list[dict[str, Any]]:
+    """Each event with its way, and how its destination stands while it waits for it."""
+    if not any(event.state == "pending" for event in events):
+        return [{"event": event, "journey": trace_found(event)} for event in events]
+    configured = [entry.destination.id for entry in parts.workspace.destinations]
+    standings = list_standings(configured, parts.list_states(), await parts.queue.read_backlogs())
+    return [
+        {
+            "event": event,
+            "journey": trace_found(event),
+            "standing": standings.get(event.destination_id) if event.state == "pending" else None,
+        }
+        for event in events
+    ]

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from signalpost.console.access import Viewer
-from signalpost.console.delivery_view import describe_standing
+from signalpost.console.delivery_view import list_standings
 from signalpost.console.parts import Parts
 from signalpost.console.rendering import render
 
@@ -19,7 +19,8 @@ async def show_overview(request: Request, parts: Parts, caller: Viewer) -> Respo
     now = parts.now()
     statistics = await parts.queue.read_statistics(now - timedelta(hours=24), now, timedelta(hours=1))
     backlogs = await parts.queue.read_backlogs()
-    standings = {state.destination_id: describe_standing(state) for state in parts.list_states()}
+    configured = [entry.destination.id for entry in parts.workspace.destinations]
+    standings = list_standings(configured, parts.list_states(), backlogs)
     template = "overview_now.html" if "hx-request" in request.headers else "overview.html"
     return render(
         request,
