@@ -32,10 +32,12 @@ level = "error"
 [[sources]]
 name = "bench"
 write_keys = ["{write_key}"]
-destinations = ["pixel"]
+destinations = {names}
+"""
+DESTINATION = """
 [[destinations]]
-name = "pixel"
-{destination}
+name = "{name}"
+{settings}
 """
 PIXEL = 'type = "facebook-conversions-api"\npixel_id = "1234567890"'
 DELIVERING = 'access_token = "EMULATOR_TOKEN"'
@@ -75,10 +77,10 @@ class Running:
         """The events that wait, are leased or are retried."""
         return sum((await self.read_counts())["pending"].values())
 
-    async def resume(self) -> None:
-        """Let the gateway try its destination now."""
+    async def resume(self, destination: str = "pixel") -> None:
+        """Let the gateway try a destination now."""
         async with control_client(Path(self.said["data_dir"])) as control:
-            await control.post("/api/delivery/pixel/resume")
+            await control.post(f"/api/delivery/{destination}/resume")
 
 
 def running(*arguments: str) -> AbstractAsyncContextManager[Running]:
@@ -98,13 +100,17 @@ async def running_module(*command: str) -> AsyncIterator[Running]:
         await process.wait()
 
 
-def write_configuration(folder: Path, meta_url: str, destination: str = f"{PIXEL}\n{DELIVERING}") -> Path:
-    """A gateway with one source, one destination and, but for the limit of requests a second, the defaults.
+def write_configuration(folder: Path, meta_url: str, pixel: str = f"{PIXEL}\n{DELIVERING}", **others: str) -> Path:
+    """A gateway with one source and, but for the limit of requests a second, the defaults.
 
-    destination: the lines of its settings.
+    pixel, others: the lines of the settings of its destination, and of others by their names.
     """
     file = folder / "signalpost.toml"
-    text = CONFIGURATION.format(folder=folder, meta_url=meta_url, write_key=WRITE_KEY, destination=destination)
+    destinations = {"pixel": pixel, **others}
+    text = CONFIGURATION.format(
+        folder=folder, meta_url=meta_url, write_key=WRITE_KEY, names=json.dumps([*destinations])
+    )
+    text += "".join(DESTINATION.format(name=name, settings=settings) for name, settings in destinations.items())
     file.write_text(text, encoding="utf-8")
     return file
 
