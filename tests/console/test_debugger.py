@@ -13,13 +13,14 @@ from signalpost.console.call_search import CallSearch
 from signalpost.console.call_steps import list_call_rows, trace_journeys
 from signalpost.console.door_fixes import CALL_FIXES, REQUEST_FIXES
 from signalpost.console.pages import debugger
-from signalpost.console.rendering import render, render_in_pieces
+from signalpost.console.rendering import render, render_in_turns
 from signalpost.history.entries import CallEntry, EventState
 from signalpost.ingest.decode import FaultCode
 from signalpost.model.delivery import State
 from signalpost.model.ids import DestinationId, MessageId, SourceId
 from signalpost.model.segment_event import CallCode
 from signalpost.store.audit import Actor, list_changes
+from signalpost.turns import Turn
 from tests.console.conftest import Gateway
 
 PERSON = "jane.canary@example.com"
@@ -144,7 +145,8 @@ async def test_a_long_list_lets_others_go_on_while_it_is_rendered(gateway: Gatew
             await asyncio.sleep(0)
 
     counting = asyncio.create_task(count_turns())
-    answer = await render_in_pieces(request, "debugger_calls.html", caller=caller, longest_seconds=0, **context)
+    turn = Turn(longest_seconds=0)
+    answer = await render_in_turns(request, "debugger_calls.html", caller=caller, turn=turn, **context)
     counting.cancel()
     assert turns > 50
     assert answer.body == render(request, "debugger_calls.html", caller=caller, **context).body

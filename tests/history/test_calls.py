@@ -197,6 +197,23 @@ def test_unread_calls_keep_their_order_among_sources_and_single_entries() -> Non
     assert numbers == [1, 2, 4, *range(2_005, 2_505)]
 
 
+def test_who_looks_may_catch_up_a_little_at_a_time() -> None:
+    """One request at each step, in their order, though more come between; then what has ended is known too."""
+    history, described = History(), list[int]()
+    for first in (1, 3, 5):
+        history.record_request(unread(first, 2, described))
+    history.record_request(unread(7, 0, described))
+    history.settled([queued(7)], "delivered", "trace-1")
+    assert history.catch_up_a_little()
+    assert described == [1, 2]
+    history.record_request(unread(7, 1, described))
+    while history.catch_up_a_little():
+        pass
+    assert described == [1, 2, 3, 4, 5, 6, 7]
+    (latest,) = history.recent(after=6)
+    assert [event.state for event in latest.events] == ["delivered"]
+
+
 def test_many_sources_do_not_hold_unread_calls_without_bound() -> None:
     """A thousand calls may wait to be described; then they are, so that who looks never waits long."""
     history, described = History(), list[int]()

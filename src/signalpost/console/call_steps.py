@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal
 
 from signalpost.console.delivery_view import explain
@@ -123,6 +124,7 @@ def trace_found(event: FoundEvent) -> Journey:
     return Journey(event.destination_id, event.event_name, event.state, steps, why, fix, event.fbtrace_id or "")
 
 
-def _mark(*marks: Mark) -> list[Step]:
+@cache
+def _mark(*marks: Mark) -> tuple[Step, ...]:
     ahead: list[Mark] = ["ahead"] * (len(STEPS) - len(marks))
-    return [Step(name, mark) for name, mark in zip(STEPS, [*marks, *ahead], strict=True)]
+    return tuple(Step(name, mark) for name, mark in zip(STEPS, [*marks, *ahead], strict=True))

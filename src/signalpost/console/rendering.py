@@ -1,9 +1,7 @@
 """How a page becomes HTML: Jinja templates, escaped everywhere, with the frame of the console around them."""
 
-import asyncio
 import json
 import re
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +15,13 @@ from markupsafe import Markup
 
 from signalpost.console.delivery_figures import format_change, format_seconds, format_share
 from signalpost.console.static_files import static_url
+from signalpost.turns import Turn
 
 if TYPE_CHECKING:
     from signalpost.console.access import Caller
 
 FLASH_COOKIE: Final = "signalpost_flash"
 _FLASH_CHARACTERS: Final = 600
-LONGEST_PIECE_SECONDS: Final = 0.003
 
 # Address, words, icon, and whether only admins have a use for it. A page is found here by its first path part.
 NAVIGATION: Final = (
@@ -112,21 +110,25 @@ def render(
     return _respond(html, status, flash)
 
 
-async def render_in_pieces(
-    request: Request, template: str, *, caller: "Caller", longest_seconds: float = LONGEST_PIECE_SECONDS, **context: Any
+async def render_in_turns(
+    request: Request, template: str, *, caller: "Caller", turn: Turn | None = None, **context: Any
 ) -> HTMLResponse:
-    """Render a long list, which is read often, and let others go on every few milliseconds.
+    """The same for what is read again and again: nobody waits for it for more than a moment.
 
     A piece is what stands between two tags of the template itself; what a macro makes is one piece.
     """
     flash = _read_flash(request)
-    pieces, ends_at = [], time.perf_counter() + longest_seconds
+    pieces, turn = [], turn or take_turn()
     for piece in _environment.get_template(template).generate(_build_frame(request, caller, flash), **context):
         pieces.append(piece)
-        if time.perf_counter() >= ends_at:
-            await asyncio.sleep(0)
-            ends_at = time.perf_counter() + longest_seconds
+        if turn.is_over:
+            await turn.give_way()
     return _respond("".join(pieces), 200, flash)
+
+
+def take_turn() -> Turn:
+    """For a page that is read again and again: so short that a call that comes meanwhile is hardly held up."""
+    return Turn(longest_seconds=0.0005, rest_seconds=0.001)
 
 
 def _build_frame(request: Request, caller: "Caller | None", flash: Mapping[str, str] | None) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import chain
 from typing import Final
 
 import msgspec
@@ -61,7 +60,8 @@ class History:
         self._accepted: dict[tuple[SourceId, MessageId], CallEntry] = {}
         self._bytes_held = 0
         self._last_number = 0
-        self._unread: dict[SourceId, deque[UnreadCalls]] = {}
+        self._unread: OrderedDict[int, UnreadCalls] = OrderedDict()
+        self._unread_of: dict[SourceId, deque[UnreadCalls]] = {}
         self._unread_calls: Counter[SourceId] = Counter()
         self._unread_bytes = 0
         self._unread_ends: list[_Ends] = []
@@ -71,36 +71,51 @@ class History:
 
     def record_request(self, calls: UnreadCalls) -> None:
         """Add the calls of a request; the same as recording one entry after the other."""
+        if not calls.count:
+            return
         calls.first_number = self._last_number + 1
         self._last_number += calls.count
-        waiting = self._unread.setdefault(calls.source_id, deque())
+        waiting = self._unread_of.setdefault(calls.source_id, deque())
         waiting.append(calls)
+        self._unread[calls.first_number] = calls
         self._unread_calls[calls.source_id] += calls.count
         self._unread_bytes += calls.bytes_held
         while self._unread_calls[calls.source_id] - waiting[0].count >= CALLS_PER_SOURCE:
-            pushed_out = waiting.popleft()
-            self._unread_calls[calls.source_id] -= pushed_out.count
-            self._unread_bytes -= pushed_out.bytes_held
+            self._take_unread(waiting[0])
         is_much = self._unread_bytes + self._bytes_held > BYTES_IN_ALL or self._unread_calls.total() > _MOST_UNREAD
         if self._subscriptions or is_much:
             self._catch_up()
 
     def _catch_up(self) -> None:
         """Describe the calls that were only noted, then see where their events went."""
-        self._describe_unread()
+        while self.catch_up_a_little():
+            pass
+
+    def catch_up_a_little(self) -> bool:
+        """Describe the calls of one request; False when none was left, and what has ended is known too.
+
+        Whoever looks may call it again and again and let others go on between, so that the look itself is short.
+        """
+        if self._unread:
+            self._describe(self._take_unread(next(iter(self._unread.values()))))
+            return True
         unread_ends, self._unread_ends, self._unread_ends_count = self._unread_ends, [], 0
         for ends in unread_ends:
             self._follow(ends)
+        return False
 
-    def _describe_unread(self) -> None:
-        requests = sorted(chain.from_iterable(self._unread.values()), key=lambda calls: calls.first_number)
-        self._unread.clear()
-        self._unread_calls.clear()
-        self._unread_bytes = 0
-        for calls in requests:
-            skip = max(0, calls.count - CALLS_PER_SOURCE)
-            for number, entry in enumerate(calls.describe(skip), calls.first_number + skip):
-                self._add(entry, number)
+    def _take_unread(self, calls: UnreadCalls) -> UnreadCalls:
+        """The oldest of their source are no longer unread."""
+        del self._unread[calls.first_number]
+        self._unread_of[calls.source_id].popleft()
+        self._unread_calls[calls.source_id] -= calls.count
+        self._unread_bytes -= calls.bytes_held
+        return calls
+
+    def _describe(self, calls: UnreadCalls) -> None:
+        skip = max(0, calls.count - CALLS_PER_SOURCE)
+        for number, entry in enumerate(calls.describe(skip), calls.first_number + skip):
+            self._add(entry, number)
 
     def record(self, entry: CallEntry) -> None:
         """Add a call and give it its number; the oldest of its source, or of all, makes room."""

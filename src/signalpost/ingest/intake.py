@@ -19,7 +19,6 @@ from signalpost.history.calls import History
 from signalpost.history.entries import NO_REQUEST, CallEntry, RequestFacts
 from signalpost.ingest.decode import RequestFault
 from signalpost.ingest.entries import RejectedCall, ValidCall, describe_rejected, keep_request, keep_valid
-from signalpost.ingest.turns import Turn
 from signalpost.mapping.action_source import ACTION_SOURCES, find_max_age
 from signalpost.mapping.destinations.destination_type import Destination
 from signalpost.mapping.mapper import map_event
@@ -30,6 +29,7 @@ from signalpost.model.segment_event import InvalidCall, RequestContext, SegmentE
 from signalpost.model.server_event import ServerEvent
 from signalpost.queue.interface import Queue
 from signalpost.telemetry import Telemetry
+from signalpost.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from typing import Final
 
 from signalpost.ingest.decode import DecodedBatch, RequestFault, read_call_keys
 from signalpost.ingest.requests import TrackingRequest
-from signalpost.ingest.turns import Turn
 from signalpost.model.segment_event import InvalidCall
+from signalpost.turns import Turn
 
 MISSING_KEY: Final = RequestFault(
     "missing_write_key", "a write key is required: as the user name of Basic authentication"

@@ -16,7 +16,7 @@ from signalpost.console.call_search import SHOWN_CALLS, CallSearch, fingerprint
 from signalpost.console.call_steps import list_call_rows, trace_journeys
 from signalpost.console.door_fixes import find_fix
 from signalpost.console.parts import ConsoleParts, Parts
-from signalpost.console.rendering import render, render_in_pieces
+from signalpost.console.rendering import render, render_in_turns, take_turn
 from signalpost.console.snippets import build_snippets
 from signalpost.history.entries import CallEntry
 from signalpost.history.views import ShownCall, show_call, show_refusal
@@ -76,11 +76,15 @@ async def show_calls(
     request: Request, parts: Parts, caller: Viewer, search: Search, seen: Word = "", *, paused: bool = False
 ) -> Response:
     """The list alone; nothing when it is what was `seen`."""
+    turn = take_turn()
+    while parts.history.catch_up_a_little():
+        if turn.is_over:
+            await turn.give_way()
     context = _collect(parts, caller, search, SHOWN_CALLS if paused else _ROWS)
     if context["seen"] == seen:
         return Response(status_code=_UNCHANGED)
-    response = await render_in_pieces(
-        request, "debugger_calls.html", caller=caller, paused=paused, opened=None, **context
+    response = await render_in_turns(
+        request, "debugger_calls.html", caller=caller, turn=turn, paused=paused, opened=None, **context
     )
     if not seen:
         response.headers["HX-Replace-Url"] = "/debugger?" + search.query

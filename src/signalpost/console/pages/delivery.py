@@ -13,7 +13,7 @@ from signalpost.console.delivery_figures import PERIODS, Period, build_stages, l
 from signalpost.console.delivery_view import explain, list_standings, list_troubles
 from signalpost.console.pages.dead_letters import describe_samples
 from signalpost.console.parts import ConsoleParts, Parts
-from signalpost.console.rendering import redirect, render
+from signalpost.console.rendering import redirect, render, render_in_turns
 from signalpost.model.dead_letters import DeadLetterFilter
 from signalpost.model.ids import DestinationId
 from signalpost.model.ledger import PendingCounts, Statistics
@@ -83,7 +83,7 @@ async def show_delivery(request: Request, parts: Parts, caller: Viewer, view: Lo
 @router.get("/delivery/now")
 async def show_now(request: Request, parts: Parts, caller: Viewer, view: Looked) -> Response:
     """The part that is read again every few seconds."""
-    return render(request, "delivery_now.html", caller=caller, **await _build_context(parts, view))
+    return await render_in_turns(request, "delivery_now.html", caller=caller, **await _build_context(parts, view))
 
 
 @router.get("/delivery/ledger")

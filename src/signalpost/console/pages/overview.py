@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from signalpost.console.access import Viewer
 from signalpost.console.delivery_view import list_standings
 from signalpost.console.parts import Parts
-from signalpost.console.rendering import render
+from signalpost.console.rendering import render_in_turns
 
 router = APIRouter()
 
@@ -22,7 +22,7 @@ async def show_overview(request: Request, parts: Parts, caller: Viewer) -> Respo
     configured = [entry.destination.id for entry in parts.workspace.destinations]
     standings = list_standings(configured, parts.list_states(), backlogs)
     template = "overview_now.html" if "hx-request" in request.headers else "overview.html"
-    return render(
+    return await render_in_turns(
         request,
         template,
         caller=caller,
