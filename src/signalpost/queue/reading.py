@@ -153,32 +153,31 @@ def _read_together(
     for row, end in zip(rows, ends[:fitting], strict=False):
         payload = payloads[start:end]
         checksum = checksums[at : at + CHECKSUM_BYTES]
-        of_event = row.dataset_id, row.event_id, row.event_time, row.expires_at
-        if not is_sound(checksum, destination_id, *of_event, payload=payload):
+        dataset_id, event_id, event_time, expires_at = row.dataset_id, row.event_id, row.event_time, row.expires_at
+        if not is_sound(checksum, destination_id, dataset_id, event_id, event_time, expires_at, payload=payload):
             return None
-        events.append(_build_queued_event(row, destination_id, payload, lease))
+        # Without names: it is built for every event that was not taken from memory.
+        events.append(
+            QueuedEvent(
+                row.id,
+                row.source_id,
+                row.message_id,
+                destination_id,
+                dataset_id,
+                row.event_name,
+                event_id,
+                event_time,
+                expires_at,
+                _from_milliseconds(row.received_at),
+                row.attempts,
+                payload,
+                row.last_outcome or "",
+                lease,
+            )
+        )
         start, at = end, at + CHECKSUM_BYTES
     return events
 
 
 _from_milliseconds: Final = lru_cache(maxsize=64)(from_milliseconds)
 """The calls of a request were received at one time."""
-
-
-def _build_queued_event(row: _Facts, destination_id: DestinationId, payload: bytes, lease: int) -> QueuedEvent:
-    return QueuedEvent(
-        row.id,
-        row.source_id,
-        row.message_id,
-        destination_id,
-        row.dataset_id,
-        row.event_name,
-        row.event_id,
-        row.event_time,
-        row.expires_at,
-        _from_milliseconds(row.received_at),
-        row.attempts,
-        payload,
-        row.last_outcome or "",
-        lease,
-    )
