@@ -217,6 +217,46 @@ async def test_small_chunks_are_served(tmp_path):
     assert json.loads(split_answer(answer)[2])["accepted"] == 200
 
 
+@pytest.mark.parametrize(
+    ("sent", "answers"),
+    [
+        (GOOD, [(200, None)]),
+        (GOOD * 3, [(200, None)] * 3),
+        (HEAD + b"Content-Length: 500\r\n\r\n" + BODY, [(400, "incomplete_body")]),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", [(400, "incomplete_body")]),
+        (GOOD + HEAD + b"Content-Length: 500\r\n\r\n" + BODY, [(200, None), (400, "incomplete_body")]),
+        (GOOD + HEAD, [(200, None)]),
+        (HEAD.replace(KEY.encode(), b"wrong") + b"Content-Length: 500\r\n\r\n" + BODY, [(401, "invalid_write_key")]),
+        (HEAD, []),
+        (b"", []),
+    ],
+    ids=[
+        "one",
+        "three",
+        "short",
+        "short_in_chunks",
+        "short_behind_one",
+        "head_behind_one",
+        "refused",
+        "head",
+        "nothing",
+    ],
+)
+async def test_19_a_client_that_closes_its_half(tmp_path, sent, answers):
+    """Who says that nothing more will come can still read: each request is answered, one that broke off too."""
+    async with running_gateway(tmp_path) as gateway:
+        host, port = gateway.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(sent)
+        writer.write_eof()
+        got = answers_of(await asyncio.wait_for(reader.read(), 10))
+        writer.close()
+        incomplete = [row.kind.code for row in gateway.history.refused_requests()]
+    told = [json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in got]
+    assert [(int(answer[:3]), body.get("code")) for answer, body in zip(got, told, strict=True)] == answers
+    assert incomplete == [code for _, code in answers if code]
+
+
 async def test_42_an_absolute_address(tmp_path):
     """The address in full, as to a proxy, is served by its path, whatever host it names."""
     async with running_gateway(tmp_path) as gateway:

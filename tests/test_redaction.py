@@ -2,7 +2,7 @@
 
 import pytest
 
-from signalpost.redaction import mask_log_entry, mask_text
+from signalpost.redaction import disarm_text, mask_log_entry, mask_text, show_line
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,18 @@ def test_log_entries_are_masked_but_not_their_frame() -> None:
     }
     masked = mask_log_entry(None, "error", entry)
     assert masked == {"event": "destination_paused", "timestamp": "2026-11-21T11:59:58Z", "detail": "***", "events": 3}
+
+
+def test_what_a_terminal_would_obey() -> None:
+    """Control characters and marks that turn the direction are shown as U+FFFD; everything else stays."""
+    assert disarm_text("\x1b[2J \x9b31m\x07\r\x7f \u202eabc\u2066") == "�[2J �31m��� �abc�"
+    assert disarm_text("a\tb\nc é 日本 \xa0😀") == "a\tb\nc é 日本 \xa0😀"
+    assert show_line("a\tb\nc\u2028d\x85e") == "a�b�c�d�e"
+
+
+def test_a_log_entry_is_one_line() -> None:
+    """The last characters of a wrong key are a stranger's choice: they are no line of their own, and move no cursor."""
+    assert mask_log_entry(None, "warning", {"key_ending": "\x1b[2J", "user": "a\nb"}) == {
+        "key_ending": "�[2J",
+        "user": "a�b",
+    }

@@ -31,6 +31,7 @@ _HEAD_TOO_LARGE: Final = BrokenRequest(431, "headers_too_large", "the headers ar
 _METHOD_NOT_ALLOWED: Final = BrokenRequest(
     405, "method_not_allowed", "this is no proxy", ((b"allow", b"GET, HEAD, POST, OPTIONS"),)
 )
+_INCOMPLETE: Final = BrokenRequest(400, "incomplete_body", "body is shorter than announced")
 _TIMED_OUT: Final = BrokenRequest(408, "request_timeout", "the request took too long to arrive")
 
 
@@ -56,7 +57,7 @@ class BoundedHttp(asyncio.Protocol):
         self._deadline: float | None = None
         self._write_deadline: float | None = None
         self._is_between_requests = True
-        self._is_stopping = self._is_ending = False
+        self._is_stopping = self._is_ending = self._has_ended = False
         self._has_begun = False
         self._begun = 0
         self._body_began = 0.0
@@ -107,6 +108,13 @@ class BoundedHttp(asyncio.Protocol):
             self._head_bytes += size
             if self._head_bytes > self._limits.max_address_bytes + self._limits.max_head_bytes:
                 self._end(_HEAD_TOO_LARGE)
+
+    def eof_received(self) -> bool:
+        """The client sends no more, and may still read: what it has asked is answered. False: nothing is owed to it."""
+        self._is_stopping = self._has_ended = True
+        if self._arriving is not None and self._broken is None:
+            self._end(_INCOMPLETE)
+        return bool(self._unanswered) or self._answering is not None or self._broken is not None
 
     def pause_writing(self) -> None:
         """The client does not read its answers: it gets no more of them, and a while to read these."""
@@ -334,7 +342,7 @@ class BoundedHttp(asyncio.Protocol):
             self._transport.resume_reading()
             self._write_deadline = self._loop.time() + self._limits.head_seconds
             self._transport.write(broken.build_answer().encode(self._open_connections.date, is_last=True))
-            if self._transport.can_write_eof():
+            if self._transport.can_write_eof() and not self._has_ended:
                 self._transport.write_eof()
             else:
                 self._transport.close()

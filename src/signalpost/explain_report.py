@@ -16,6 +16,7 @@ from rich.text import Text
 from signalpost.mapping.coverage import Coverage
 from signalpost.mapping.explanation import Explanation, FieldExplanation, Finding
 from signalpost.model.results import Discarded
+from signalpost.redaction import show_line
 
 # --- JSON ---
 
@@ -102,7 +103,7 @@ def _build_title(explanation: Explanation, count: str) -> Text:
     title = Text(count, "bold")
     title.append("mapped" if is_mapped else "discarded", "bold green" if is_mapped else "bold red")
     if result.server_event is not None:
-        title.append(f"  {_show(result.server_event.event_name)}", "bold")
+        title.append(f"  {show_line(result.server_event.event_name)}", "bold")
         title.append(f" → dataset {result.dataset_id}" if result.dataset_id else " → no dataset")
     if isinstance(result, Discarded):
         title.append(f"  {result.code}", "red")
@@ -116,7 +117,7 @@ def _build_heading(text: str) -> RenderableType:
 def _build_finding(finding: Finding, style: str) -> Iterator[RenderableType]:
     head = Text("  ").append(finding.code, style)
     if finding.where:
-        head.append(f"  at {', '.join(_shorten(map(_show, finding.where), _MOST_PATHS))}", "dim")
+        head.append(f"  at {', '.join(_shorten(map(show_line, finding.where), _MOST_PATHS))}", "dim")
     yield head
     yield Padding(Text(finding.sentence), (0, 0, 0, 4))
     yield _hang("→", finding.fix, indent=4)
@@ -145,7 +146,7 @@ def _hang(mark: str, text: str, *, indent: int) -> RenderableType:
 
 def _build_notes(explanation: Explanation) -> Iterator[RenderableType]:
     if explanation.unused:
-        names = ", ".join(_shorten(map(_show, explanation.unused), _MOST_UNUSED))
+        names = ", ".join(_shorten(map(show_line, explanation.unused), _MOST_UNUSED))
         yield _build_heading("Without effect")
         yield Padding(Text(names, "dim"), (0, 0, 0, 2))
     if not explanation.is_complete:
@@ -184,7 +185,7 @@ def _build_fields(fields: Sequence[FieldExplanation], width: int) -> Table:
         if field.field != name and not field.field.startswith(f"{place}."):
             place = field.field.partition(".")[0]
             table.add_row(Text(place, "bold"))
-        indented = _show(name if field.field == name else f" {name}")
+        indented = show_line(name if field.field == name else f" {name}")
         cells = [Text(_fold(indented, name_width, _PIECE_OF_NAME)), _build_paths(field, path_width)]
         table.add_row(*cells, *_build_values(field, is_wide=is_wide))
     return table
@@ -202,8 +203,8 @@ def _build_values(field: FieldExplanation, *, is_wide: bool) -> list[Text]:
 
 
 def _build_paths(field: FieldExplanation, width: int) -> Text:
-    paths = Text("\n").join(Text(_fold(line, width)) for line in _shorten(map(_show, field.origins), _MOST_PATHS))
-    for path in _with(_shorten(map(_show, field.depends_on), _MOST_PATHS)):
+    paths = Text("\n").join(Text(_fold(line, width)) for line in _shorten(map(show_line, field.origins), _MOST_PATHS))
+    for path in _with(_shorten(map(show_line, field.depends_on), _MOST_PATHS)):
         paths.append("\n").append(_fold(path, width), "dim")
     return paths
 
@@ -244,9 +245,5 @@ def _show_value(field: FieldExplanation, hash_characters: int) -> str:
     if hashes and len(hashes) == len(values):
         return "\n".join(f"{value[: hash_characters - 1]}…" for value in hashes)
     if isinstance(field.value, str):
-        return _show(field.value[:_MOST_CHARACTERS])
-    return _show(msgspec.json.encode(field.value).decode()[:_MOST_CHARACTERS])
-
-
-def _show(text: str) -> str:
-    return text if text.isprintable() else "".join(each if each.isprintable() else "�" for each in text)
+        return show_line(field.value[:_MOST_CHARACTERS])
+    return show_line(msgspec.json.encode(field.value).decode()[:_MOST_CHARACTERS])

@@ -1,20 +1,34 @@
 """How commands speak: text for people, JSON for machines, one sentence on standard error when something is wrong."""
 
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final, NoReturn, TextIO
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
+
+from signalpost.redaction import disarm_text
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_ALREADY_RUNNING: Final = 3
 EXIT_NEWER_DATA: Final = 4
 
-out = Console(highlight=False, emoji=False)
-err = Console(stderr=True, highlight=False, emoji=False)
+
+class _SafeConsole(Console):
+    """Shows what strangers chose, such as an event's name, and never obeys it: only Rich's own codes do anything."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            is_safe = segment.control or segment.text.isprintable()
+            yield segment if is_safe else Segment(disarm_text(segment.text), segment.style)
+
+
+out = _SafeConsole(highlight=False, emoji=False)
+err = _SafeConsole(stderr=True, highlight=False, emoji=False)
 
 
 def print_json(value: object) -> None:

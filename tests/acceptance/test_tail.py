@@ -52,6 +52,8 @@ def test_filters_and_text(tmp_path: Path) -> None:
         track(gateway, messageId="m1")
         track(gateway, messageId="m2", event="Order [bold]Completed")
         track(gateway, messageId="m3", userId=None)
+        track(gateway, "wk_mistyped_01234567\x1b[2J", event="\x1b[31m\u009b2J\u202e\naccepted", messageId="\r4")
+        track(gateway, event="\x1b[31m\u009b2J\u202e\naccepted", messageId="\r4"[1:])
         ask = ("tail", "--config", str(config), "--no-follow")
         everything = run(*ask, folder=tmp_path)
         rejected = run(*ask, "--filter", "verdict=rejected", folder=tmp_path)
@@ -59,6 +61,9 @@ def test_filters_and_text(tmp_path: Path) -> None:
         wrong = run(*ask, "--filter", "colour=red", folder=tmp_path)
         assert gateway.stop() == 0
     assert [line in everything.stdout.decode() for line in ("m1", "m2", "no_user_anon_id")] == [True] * 3
+    lines = everything.stdout.decode().split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert not any(line.startswith("accepted") and "website" not in line for line in lines)
     assert "m3" in rejected.stdout.decode()
     assert "m1" not in rejected.stdout.decode()
     assert "Order [bold]Completed" in one.stdout.decode()

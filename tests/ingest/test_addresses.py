@@ -24,6 +24,7 @@ PROXIES = TrustedProxies([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
         ("10.0.0.1", "203.0.113.7,", "10.0.0.1"),
         ("fd00::1", "2001:db8::7", "2001:db8::7"),
         ("10.0.0.1", "::ffff:203.0.113.7", "203.0.113.7"),
+        ("10.0.0.1", "2001:db8::7%eth0", "2001:db8::7"),
     ],
 )
 def test_the_first_untrusted_hop_from_the_right(peer, forwarded_for, client):

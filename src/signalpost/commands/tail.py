@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from signalpost.commands.options import ConfigFile, Json, run
+from signalpost.redaction import show_line
 from signalpost.terminal import EXIT_USAGE, fail, out, print_json
 
 _FILTERS = ("type", "event", "verdict", "code", "message_id")
@@ -76,7 +77,7 @@ class _Lines:
         who = f"{row['client_network'] or '?'} {row['user_agent']}".strip()
         key = f" key …{row['key_ending']}" if row["key_ending"] else ""
         told = f"{row['last_at'][11:19]}  {row['path'] or '?'}  {row['code']}{key}  {who}  ({row['count']} in all)"
-        out.print(f"[red]refused[/red]  {escape(told)}", soft_wrap=True)
+        out.print(f"[red]refused[/red]  {_escape(told)}", soft_wrap=True)
 
     def _show_call(self, call: Mapping[str, Any]) -> None:
         known = self._shown.get(call["number"])
@@ -85,17 +86,22 @@ class _Lines:
             name = f"{call['type'] or call['request']['path']} {call['event']}".strip()
             told = f"{call['received_at'][11:19]}  {call['source']}  {name}  {call['message_id'] or ''}"
             color = _COLORS.get(verdict, "red")
-            out.print(f"[{color}]{verdict}[/{color}]  {escape(told)}  {escape(call['code'])}".rstrip(), soft_wrap=True)
+            out.print(f"[{color}]{verdict}[/{color}]  {_escape(told)}  {escape(call['code'])}".rstrip(), soft_wrap=True)
         for event in call["events"]:
             if known is None or event not in known:
                 color = _COLORS.get(event["state"], "red")
                 warnings = f"  ({', '.join(event['warnings'])})" if event["warnings"] and known is None else ""
                 told = f"{event['destination'] or 'no destination'}  {event['event_name']}"
-                detail = escape(f"{event['detail']}{warnings}")
-                out.print(f"  {escape(told)}  [{color}]{event['state']}[/{color}]  {detail}".rstrip(), soft_wrap=True)
+                detail = _escape(f"{event['detail']}{warnings}")
+                out.print(f"  {_escape(told)}  [{color}]{event['state']}[/{color}]  {detail}".rstrip(), soft_wrap=True)
         self._shown[call["number"]] = call["events"]
         if len(self._shown) > _REMEMBERED:
             del self._shown[next(iter(self._shown))]
 
 
 _REMEMBERED = 10_000
+
+
+def _escape(text: str) -> str:
+    """A text that a stranger chose: neither markup nor a line of its own."""
+    return escape(show_line(text))

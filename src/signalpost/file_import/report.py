@@ -19,6 +19,7 @@ from signalpost.file_import.looking import Look
 from signalpost.file_import.plan import Plan
 from signalpost.file_import.preview import MATCH_KEY_LABELS, Findings, Occurrence
 from signalpost.file_import.progress import Position
+from signalpost.redaction import show_line
 
 _LONGEST_EXAMPLE = 28
 _BAR_WIDTH = 20
@@ -28,7 +29,7 @@ _FEW = 5
 def build_look_report(look: Look) -> RenderableType:
     """A file: its name, its size, and what its columns mean."""
     count = "" if look.table.row_count is None else f", {count_rows(look.table.row_count)}"
-    title = Text(f"\n{_show(look.table.name)}{count}\n", "bold")
+    title = Text(f"\n{show_line(look.table.name)}{count}\n", "bold")
     return title if look.plan is None else Group(title, build_plan_report(look.plan, look.table.columns, look.sample))
 
 
@@ -41,17 +42,17 @@ def build_plan_report(plan: Plan, columns: Sequence[str], sample: Sample) -> Ren
     for name, column in plan.columns.items():
         values = column_values(columns, sample, column)
         example = _read_example(name, values[0], plan) if values else Text("always empty", "yellow")
-        table.add_row(FIELDS[name].label, Text(_show(column)), example)
+        table.add_row(FIELDS[name].label, Text(show_line(column)), example)
     for column, name in plan.properties.items():
         values = column_values(columns, sample, column)
-        table.add_row("Custom data", Text(_show(column)), Text(f"as {_show(name)}"), end_section=not values)
+        table.add_row("Custom data", Text(show_line(column)), Text(f"as {show_line(name)}"), end_section=not values)
     return Group(Padding(table, (0, 0, 1, 2)), *(_bullet(note) for note in _list_notes(plan, columns)))
 
 
 def _read_example(name: str, text: str, plan: Plan) -> Text:
     field = FIELDS[name]
     if field.is_personal:
-        return Text(f"{_show(text[:1])}…", "dim")
+        return Text(f"{show_line(text[:1])}…", "dim")
     if field.kind == "time":
         read = DateReading(plan.zone, plan.dates or "day-first").read(text)
         if read is None:
@@ -60,15 +61,15 @@ def _read_example(name: str, text: str, plan: Plan) -> Text:
     if field.kind == "amount":
         number = read_amount(text, plan.decimal or "point")
         return Text("can't be read as a number", "red") if number is None else Text(f"{number:,.2f}")
-    return Text(_show(text[:_LONGEST_EXAMPLE]))
+    return Text(show_line(text[:_LONGEST_EXAMPLE]))
 
 
 def _list_notes(plan: Plan, columns: Sequence[str]) -> Iterator[str]:
     for name, text in plan.constants.items():
         if name == "event":
-            yield f"Every row is an event “{_show(text)}”; --event changes that."
+            yield f"Every row is an event “{show_line(text)}”; --event changes that."
         else:
-            yield f"{FIELDS[name].label} is {_show(text)} in every row."
+            yield f"{FIELDS[name].label} is {show_line(text)} in every row."
     if "currency" not in plan.columns and "currency" not in plan.constants:
         yield "No currency is named, so Meta will count US dollars; --currency EUR changes that."
     change = "; --timezone Europe/Berlin changes that" if plan.timezone == "UTC" else ""
@@ -79,7 +80,7 @@ def _list_notes(plan: Plan, columns: Sequence[str]) -> Iterator[str]:
         yield "Amounts have a decimal comma."
     unused = describe_unused(plan, columns)
     if unused:
-        listed = ", ".join(map(_show, unused[:_FEW])) + (
+        listed = ", ".join(map(show_line, unused[:_FEW])) + (
             f" and {len(unused) - _FEW} more" if len(unused) > _FEW else ""
         )
         yield f"Not sent: {listed}."
@@ -159,7 +160,3 @@ def _bullet(text: str) -> RenderableType:
     grid = RichTable.grid(padding=(0, 1, 0, 0))
     grid.add_row(Text("•", "dim"), Text(text))
     return Padding(grid, (0, 0, 0, 2))
-
-
-def _show(text: str) -> str:
-    return text if text.isprintable() else "".join(each if each.isprintable() else "�" for each in text)

@@ -45,9 +45,9 @@ class TrustedProxies:
 
 
 def read_address(text: str) -> Address | None:
-    """An IPv4 or IPv6 address, or None. An IPv4 address in IPv6 clothes is IPv4."""
+    """An IPv4 or IPv6 address, or None. An IPv4 address in IPv6 clothes is IPv4; a zone (`%eth0`) tells us nothing."""
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
     mapped = address.ipv4_mapped if address.version == 6 else None
