@@ -39,6 +39,7 @@ bench: .venv/.dev ## run the benchmarks
 	done
 
 soak: .venv/.dev ## run the fault tests that take long, with a release's numbers (SOAK_MINUTES=10 of mixed faults)
+	@sh scripts/find-libfaketime.sh
 	@$(BIN)/python -m tests.faults.soak $(ARGS)
 
 format: .venv/.dev ## format the code and mend what ruff can mend

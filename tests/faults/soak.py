@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.acceptance.processes import running
+from tests.faults import wrong_clock
 from tests.faults.damage import PLACES, flip_bytes
 from tests.faults.mixed_faults import Soak
 from tests.faults.power_loss import cut_power
@@ -43,8 +44,14 @@ def flipped_bytes(folder: Path, _: str) -> Verdict:
     return not objections, f"{SEEDS} × {', '.join(PLACES)}: {len(objections)} objections"
 
 
-def wrong_clocks(_folder: Path, _: str) -> Verdict:
-    return run_tests("tests/faults/test_meta.py", "wrong_clock")
+def wrong_clocks(folder: Path, _: str) -> Verdict:
+    library = wrong_clock.find_library()
+    if library is None:
+        return False, f"libfaketime is missing: {wrong_clock.INSTALL}"
+    is_right, words = run_tests("tests/faults/test_meta.py", "wrong_clock")
+    objections = wrong_clock.run_all(folder, library)
+    cases = ", ".join([*wrong_clock.WRONG_BY, *wrong_clock.NEW_YORK])
+    return is_right and not objections, f"{words}; from end to end ({cases}): {'; '.join(objections) or 'as it should'}"
 
 
 def memory(folder: Path, meta_url: str) -> Verdict:
