@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Self
@@ -40,16 +42,30 @@ with observed(FailingSync()):
 
 
 class HeldSyncs(Observer):
-    """Holds up each sync of the log while `may_sync` is not set."""
+    """Holds up each sync of the log on demand. done: how many have returned."""
 
     def __init__(self) -> None:
-        self.may_sync, self.is_held = threading.Event(), threading.Event()
-        self.may_sync.set()
+        self._may_sync, self.is_held = threading.Event(), threading.Event()
+        self._may_sync.set()
+        self.done = 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While entered no sync returns; `is_held` is set when one has begun."""
+        self._may_sync.clear()
+        self.is_held.clear()
+        try:
+            yield
+        finally:
+            self._may_sync.set()
 
     def see(self, operation: Operation) -> None:
-        if operation == Sync("queue.db-wal") and not self.may_sync.is_set():
+        if operation == Sync("queue.db-wal") and not self._may_sync.is_set():
             self.is_held.set()
-            self.may_sync.wait(30)
+            self._may_sync.wait(30)
+
+    def saw_sync(self, sync: Sync) -> None:
+        self.done += sync == Sync("queue.db-wal")
 
 
 async def test_answer_waits_for_the_sync(tmp_path: Path):
@@ -59,17 +75,15 @@ async def test_answer_waits_for_the_sync(tmp_path: Path):
     config.write_text(config.read_text().replace("linger_seconds = 0.05", "linger_seconds = 60"))  # only puts sync
     with observed(syncs):
         async with running_service(read_config(config)) as service, Client(service.tracking_url) as client:
-            await client.send(build_call(0))
-            assert await client.read_status() == 200
-            for number in range(1, 101):
-                syncs.may_sync.clear()
-                syncs.is_held.clear()
-                await client.send(build_call(number))
-                await poll(syncs.is_held.is_set, timeout=10)
-                with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(client.reader.read(1), 0.003)
-                syncs.may_sync.set()
+            before = syncs.done
+            for number in range(100):
+                with syncs.held():
+                    await client.send(build_call(number))
+                    await poll(syncs.is_held.is_set, timeout=10)
+                    with pytest.raises(TimeoutError):
+                        await asyncio.wait_for(client.reader.read(1), 0.003)
                 assert await client.read_status() == 200
+                assert syncs.done == before + number + 1, "what was held was the sync of an earlier request"
 
 
 class Client:
@@ -113,8 +127,11 @@ def test_failing_sync_ends_the_process(tmp_path: Path, meta_url: str) -> None:
         gateway = Program(process, json.loads(process.stdout.readline()))
         load = Load(gateway.announced["tracking_url"], count(1))
         load.start()
-        _, errors = process.communicate(timeout=60)
-        load.stop()
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()  # without effect on one that has ended, as it should have
+            load.stop()
     assert (process.returncode, "IOError" in errors) == (70, True)
     assert {answer.status_code for answer in load.refusals} <= {503}
     with running("serve", "--config", str(config), folder=tmp_path) as gateway:
