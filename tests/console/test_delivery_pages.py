@@ -111,7 +111,10 @@ async def test_only_what_was_counted_is_given_up(gateway: Gateway) -> None:
     assert (not_paused.status, "is not paused" in read_flash(not_paused)) == (303, True)
     await send_well(gateway, "first")
     await until_paused(gateway)
-    assert "Discard what waits" in (await admin.get("/delivery?destination=main")).text
+    page = (await admin.get("/delivery?destination=main")).text
+    assert "Discard what waits" in page
+    assert "It has no access token, so its events wait" in page
+    assert "does not accept the access token" not in page + (await admin.get("/overview")).text
     assert "Discard what waits" not in (await viewer.get("/delivery?destination=main")).text
     assert (await viewer.get("/delivery/discard?destination=main")).status == 403
     assert (await admin.get("/delivery/discard?destination=other")).status == 404

@@ -1,7 +1,7 @@
 """What the pages say of delivery: why events ended, and how a destination stands."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from signalpost.console.delivery_figures import Tone
@@ -12,6 +12,7 @@ from signalpost.model.destination_state import DAMAGE_FIX, PAUSE_TEXTS, Destinat
 from signalpost.model.ids import DestinationId
 from signalpost.model.ledger import Backlog, Statistics
 from signalpost.model.results import REASONS
+from signalpost.workspace.entries import DestinationEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,12 @@ class Standing:
     can_discard: bool = False
 
 
+_TOKENLESS: Final = Standing(
+    "amber",
+    "No token yet",
+    "It has no access token, so its events wait on disk.",
+    "Connect it with Facebook, or give it a token in its settings; what waits is then delivered at once.",
+)
 _FORSAKEN: Final = Standing(
     "red",
     "Not configured",
@@ -107,17 +114,23 @@ def describe_standing(state: DestinationState | None) -> Standing:
 
 
 def list_standings(
-    configured: Iterable[DestinationId], states: Iterable[DestinationState], backlogs: Mapping[DestinationId, Backlog]
+    entries: Iterable[DestinationEntry], states: Iterable[DestinationState], backlogs: Mapping[DestinationId, Backlog]
 ) -> dict[DestinationId, Standing]:
     """How each destination stands; those too that no settings name any more, while something is left of them."""
     known = {state.destination_id: state for state in states}
-    standings = {name: describe_standing(known.get(name)) for name in configured}
+    standings = {entry.destination.id: _describe_entry(entry, known.get(entry.destination.id)) for entry in entries}
     for name, backlog in backlogs.items():
         if name not in standings and backlog.pending.total:
             standings[name] = _FORSAKEN
         elif name not in standings and backlog.dead_letters:
             standings[name] = _FORMER
     return standings
+
+
+def _describe_entry(entry: DestinationEntry, state: DestinationState | None) -> Standing:
+    if entry.is_enabled and not entry.settings.access_token:
+        return replace(_TOKENLESS, can_discard=state is not None and state.pause is not None)
+    return describe_standing(state)
 
 
 def _list_ended(reasons: Mapping[str, Mapping[str, int]]) -> Iterator[Trouble]:

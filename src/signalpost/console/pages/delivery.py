@@ -153,7 +153,8 @@ async def _build_context(parts: ConsoleParts, view: View) -> dict[str, Any]:
         leased=sum(each.leased for each in waiting),
         retrying=sum(each.retrying for each in waiting),
     )
-    configured = [entry.destination.id for entry in parts.workspace.destinations]
+    entries = parts.workspace.destinations
+    configured = {entry.destination.id for entry in entries}
     rows = [
         {
             "name": name,
@@ -162,7 +163,7 @@ async def _build_context(parts: ConsoleParts, view: View) -> dict[str, Any]:
             "backlog": backlogs.get(name),
             "is_configured": name in configured,
         }
-        for name, standing in list_standings(configured, states.values(), backlogs).items()
+        for name, standing in list_standings(entries, states.values(), backlogs).items()
     ]
     return {
         "view": view,

@@ -9,9 +9,9 @@ from signalpost.connection_check import check_connection
 from signalpost.console.access import Admin, ConfirmedAdmin, Viewer
 from signalpost.console.api.destinations import check_secrets_may_change
 from signalpost.console.catalog_words import CATALOG_WORDS, describe_type
-from signalpost.console.delivery_view import Standing, describe_standing
+from signalpost.console.delivery_view import list_standings
 from signalpost.console.pages.paths import path_of
-from signalpost.console.parts import ConsoleParts, Parts
+from signalpost.console.parts import Parts
 from signalpost.console.rendering import redirect, render
 from signalpost.console.setting_forms import build_form, read_form
 from signalpost.mapping.destinations import DESTINATION_TYPES
@@ -25,9 +25,9 @@ Name = Annotated[str, Form(max_length=200)]
 @router.get("/destinations")
 async def show_destinations(request: Request, parts: Parts, caller: Viewer) -> Response:
     """Every destination."""
-    standings = _list_standings(parts)
+    standings = list_standings(parts.workspace.destinations, parts.list_states(), {})
     rows = [
-        {"entry": entry, "words": describe_type(entry.type.slug), "standing": standings[entry.name]}
+        {"entry": entry, "words": describe_type(entry.type.slug), "standing": standings[entry.destination.id]}
         for entry in parts.workspace.destinations
     ]
     return render(request, "destinations.html", caller=caller, rows=rows)
@@ -181,11 +181,6 @@ def _find_type(slug: str) -> type[Any]:
     return DESTINATION_TYPES[slug].settings
 
 
-def _list_standings(parts: ConsoleParts) -> dict[str, Standing]:
-    states = {state.destination_id: state for state in parts.list_states()}
-    return {entry.name: describe_standing(states.get(entry.destination.id)) for entry in parts.workspace.destinations}
-
-
 def _render_one(
     request: Request, parts: Parts, caller: Viewer, name: str, *, status: int = 200, message: str = "", **context: Any
 ) -> Response:
@@ -200,7 +195,7 @@ def _render_one(
         entry=entry,
         words=describe_type(entry.type.slug),
         can_edit=can_edit,
-        standing=_list_standings(parts)[name],
+        standing=list_standings([entry], parts.list_states(), {})[entry.destination.id],
         others=others,
         message=message,
         **context,

@@ -27,8 +27,7 @@ async def show_discard(
     if not destination:
         return redirect(request, "/delivery")
     name, backlogs = DestinationId(destination), await parts.queue.read_backlogs()
-    configured = [entry.destination.id for entry in parts.workspace.destinations]
-    standing = list_standings(configured, parts.list_states(), backlogs).get(name)
+    standing = list_standings(parts.workspace.destinations, parts.list_states(), backlogs).get(name)
     if standing is None:
         raise ChangeRefused("not_found", f'There is no destination named "{name}".')
     try:

@@ -62,8 +62,8 @@ async def _describe_places(parts: ConsoleParts, events: Sequence[FoundEvent]) ->
     """Each event with its way, and how its destination stands while it waits for it."""
     if not any(event.state == "pending" for event in events):
         return [{"event": event, "journey": trace_found(event)} for event in events]
-    configured = [entry.destination.id for entry in parts.workspace.destinations]
-    standings = list_standings(configured, parts.list_states(), await parts.queue.read_backlogs())
+    backlogs = await parts.queue.read_backlogs()
+    standings = list_standings(parts.workspace.destinations, parts.list_states(), backlogs)
     return [
         {
             "event": event,

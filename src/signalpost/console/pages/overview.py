@@ -19,8 +19,7 @@ async def show_overview(request: Request, parts: Parts, caller: Viewer) -> Respo
     now = parts.now()
     statistics = await parts.queue.read_statistics(now - timedelta(hours=24), now, timedelta(hours=1))
     backlogs = await parts.queue.read_backlogs()
-    configured = [entry.destination.id for entry in parts.workspace.destinations]
-    standings = list_standings(configured, parts.list_states(), backlogs)
+    standings = list_standings(parts.workspace.destinations, parts.list_states(), backlogs)
     template = "overview_now.html" if "hx-request" in request.headers else "overview.html"
     return await render_in_turns(
         request,
