@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse
 
 from signalpost.console.access import Anyone, Viewer
@@ -13,9 +13,8 @@ from signalpost.console.rendering import render
 router = APIRouter(tags=["reference"])
 
 
-def build_document(request: Request) -> dict[str, Any]:
-    """The OpenAPI document of the app that serves this request; built once."""
-    app = request.app
+def build_document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of the app; built once."""
     if app.openapi_schema is None:
         app.openapi_schema = describe_api(app)
     return dict(app.openapi_schema)
@@ -24,7 +23,7 @@ def build_document(request: Request) -> dict[str, Any]:
 @router.get("/openapi.json", include_in_schema=False)
 async def read_document(request: Request, _: Viewer) -> dict[str, Any]:
     """The OpenAPI document."""
-    return build_document(request)
+    return build_document(request.app)
 
 
 @router.get("/tracking-openapi.json", include_in_schema=False)
@@ -36,7 +35,7 @@ async def read_tracking_document(parts: Parts, _: Anyone) -> dict[str, Any]:
 @router.get("/docs", include_in_schema=False)
 async def show_reference(request: Request, caller: Viewer) -> HTMLResponse:
     """Every operation with its parameters, body and answer."""
-    document = build_document(request)
+    document = build_document(request.app)
     groups: dict[str, list[dict[str, Any]]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

@@ -1,11 +1,12 @@
 """The app of the console port: pages for people, the control API, health and metrics."""
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from signalpost.console import api_reference, health, metrics, static_files
 from signalpost.console.access import ROLE_CHECKS
 from signalpost.console.api import ROUTERS
+from signalpost.console.first_looks import prepare_first_looks
 from signalpost.console.guard import Guard
 from signalpost.console.pages import PAGES
 from signalpost.console.parts import ConsoleParts
@@ -22,7 +23,7 @@ def build_console_app(parts: ConsoleParts) -> FastAPI:
     for router in (health.router, metrics.router, *ROUTERS, api_reference.router):
         app.include_router(router)
     for router in PAGES:
-        app.include_router(router, include_in_schema=False)
+        app.include_router(router, include_in_schema=False, dependencies=[Depends(prepare_first_looks)])
     app.mount("/static", static_files.build_static_files())
     app.add_middleware(Guard, host_names=parts.host_names)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(parts.trusted_proxies))

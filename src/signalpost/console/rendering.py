@@ -93,6 +93,12 @@ def format_json(value: Any) -> str:
 _environment: Final = _build_environment()
 
 
+def compile_templates() -> None:
+    """Compile every template now, which takes some 10 ms each, instead of when it is first rendered."""
+    for name in _environment.list_templates():
+        _environment.get_template(name)
+
+
 def _build_navigation(app: FastAPI, *, is_admin: bool) -> list[tuple[str, str, str]]:
     return [
         (path, words, icon)
@@ -127,8 +133,8 @@ async def render_in_turns(
 
 
 def take_turn() -> Turn:
-    """For a page that is read again and again: so short that a call that comes meanwhile is hardly held up."""
-    return Turn(longest_seconds=0.0005, rest_seconds=0.001)
+    """For what an open page asks again and again: a call that comes meanwhile waits for a fifth of a millisecond."""
+    return Turn(longest_seconds=0.0002, rest_seconds=0.002)
 
 
 def _build_frame(request: Request, caller: "Caller | None", flash: Mapping[str, str] | None) -> dict[str, Any]:
