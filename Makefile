@@ -56,6 +56,7 @@ assets: .venv/.dev ## fetch the console's scripts and fonts again, at the versio
 	@$(BIN)/python -m scripts.vendor_assets
 
 screenshots: browser ## take a picture of every page of the console into build/screenshots, and those of the README (ARGS="--minutes 15")
+	@$(BIN)/python -m pip install --quiet 'pillow>=11'
 	@$(BIN)/python -m scripts.take_screenshots $(ARGS)
 
 changelog: .venv/.demo ## turn the fragments of changelog.d into a section of CHANGELOG.md (VERSION=0.2.0)

@@ -93,6 +93,18 @@ async def test_what_is_refused_at_the_door_is_told_with_what_to_do(console, visi
     await check_page(page)
 
 
+async def test_warnings_of_a_call_are_told_with_what_to_do(console, visitor) -> None:
+    """Mapped and delivered, but not as good as it could be."""
+    key = console.add_destination("Warned", pixel_id="1000000009")
+    console.send(key, **{**ORDER, "properties": {"revenue": "$39.95", "currency": "USD"}})
+    page = await console.enter(visitor, "/debugger?source=Warned")
+    await page.locator(".feed-row").click()
+    await expect(page.locator(".warnings summary")).to_have_text("1 warning")
+    await expect(page.locator(".warned")).to_contain_text("the number in it was sent")
+    await expect(page.locator(".warned .fix")).to_contain_text("Send a JSON number, such as 39.95")
+    await check_page(page)
+
+
 async def test_an_event_is_found_by_its_id(console, visitor) -> None:
     """From the debugger by its messageId, and by the event_id that Meta shows; by hand and with the keyboard alone."""
     key = console.add_destination("Found", pixel_id="1000000007")

@@ -11,6 +11,7 @@ from fastapi import Request
 from signalpost.console.access import Caller
 from signalpost.console.call_search import CallSearch
 from signalpost.console.call_steps import list_call_rows, trace_journeys
+from signalpost.console.call_warnings import CALL_WARNINGS, list_call_warnings
 from signalpost.console.door_fixes import CALL_FIXES, REQUEST_FIXES
 from signalpost.console.pages import debugger
 from signalpost.console.rendering import render, render_in_turns
@@ -18,7 +19,7 @@ from signalpost.history.entries import CallEntry, EventState
 from signalpost.ingest.decode import FaultCode
 from signalpost.model.delivery import State
 from signalpost.model.ids import DestinationId, MessageId, SourceId
-from signalpost.model.segment_event import CallCode
+from signalpost.model.segment_event import CallCode, CallWarning
 from signalpost.store.audit import Actor, list_changes
 from signalpost.turns import Turn
 from tests.console.conftest import Gateway
@@ -62,6 +63,24 @@ def test_a_call_of_which_nothing_comes_stands_somewhere_too(verdict: str, marks:
     (journey,) = trace_journeys(entry)
     assert " ".join(step.mark for step in journey.steps) == marks
     assert (journey.fix != "") == (verdict == "rejected")
+
+
+def test_each_warning_has_words_and_a_fix() -> None:
+    """Of calls as of their events; each code once, with the destinations that it is for."""
+    assert set(CALL_WARNINGS) == {*get_args(CallWarning), "lone_surrogate_replaced"}
+    events = [
+        EventState(DestinationId(name), "Purchase", "pending", "", ("invalid_email", "value_coerced"))
+        for name in ("main", "other")
+    ]
+    entry = CallEntry(SourceId("web"), NOW, MessageId("m"), "track", "x", "accepted", events=events)
+    entry.warnings = ("id_coerced",)
+    found = list_call_warnings(entry)
+    assert [(row.code, row.destinations) for row in found] == [
+        ("id_coerced", []),
+        ("invalid_email", ["main", "other"]),
+        ("value_coerced", ["main", "other"]),
+    ]
+    assert all(row.sentence.endswith(".") and row.fix for row in found)
 
 
 async def send(gateway: Gateway, event: str = "Order Completed") -> None:

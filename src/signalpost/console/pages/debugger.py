@@ -14,6 +14,7 @@ from signalpost.console.access import Admin, Caller, Viewer
 from signalpost.console.api.sources import mask_key
 from signalpost.console.call_search import SHOWN_CALLS, CallSearch, fingerprint
 from signalpost.console.call_steps import list_call_rows, trace_journeys
+from signalpost.console.call_warnings import list_call_warnings
 from signalpost.console.door_fixes import find_fix
 from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.rendering import render, render_in_turns, take_turn
@@ -174,11 +175,12 @@ def _collect(parts: ConsoleParts, caller: Caller, search: CallSearch, most_rows:
 def _describe(entry: CallEntry | None, *, reveal: bool = False) -> dict[str, Any]:
     """What the panel of one call shows."""
     if entry is None:
-        return {"one": None, "journeys": [], "is_revealed": False, "is_moving": False, "raw": ""}
+        return {"one": None, "journeys": [], "warnings": [], "is_revealed": False, "is_moving": False, "raw": ""}
     one: ShownCall = show_call(entry, reveal=reveal)
     return {
         "one": one,
         "journeys": trace_journeys(entry),
+        "warnings": list_call_warnings(entry),
         "is_revealed": reveal,
         "is_moving": any(event.state == "pending" for event in entry.events),
         "raw": "" if one.call is None else msgspec.json.encode(one.call).decode(),
