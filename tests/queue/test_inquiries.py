@@ -13,7 +13,7 @@ from signalpost.queue.balance import read_backlogs
 from signalpost.queue.database import open_for_reading
 from signalpost.queue.sqlite import SqliteQueue
 from signalpost.queue.statistics import StatisticsReader
-from tests.queue.builders import NOON, REFUSED_BY_META, Clock, build_call, lease
+from tests.queue.builders import MAIN, NOON, REFUSED_BY_META, Clock, build_call, lease
 
 HOUR = timedelta(hours=1)
 
@@ -67,6 +67,39 @@ async def test_dead_letters_are_counted_from_the_index_alone(tmp_path: Path, que
     for where in (ALL_DEAD_LETTERS, DeadLetterFilter(event_name="Purchase", since=NOON)):
         assert dead_letters.count(connection, where) == []
     connection.close()
+
+
+async def test_counters_and_rows_count_the_same_dead_letters(tmp_path: Path, clock: Clock, queue: SqliteQueue) -> None:
+    """After some were rejected, requeued, discarded, given up while they waited, and forgotten for their age."""
+    await queue.put([build_call() for _ in range(8)])
+    await queue.dead_letter(await lease(queue, limit=6), REFUSED_BY_META)
+    await queue.discard_waiting(MAIN, NOON + HOUR)
+    first, second, *_ = await queue.browse_dead_letters()
+    await queue.requeue([first.id])
+    await queue.discard([second.id])
+    connection = open_for_reading(tmp_path / "queue.db")
+    by_counters = dead_letters.count(connection, ALL_DEAD_LETTERS)
+    assert [(group.reason, group.count) for group in by_counters] == [("100/2804050", 4)]
+    assert by_counters == dead_letters.count(connection, DeadLetterFilter(until=NOON + HOUR))
+    clock.advance(timedelta(days=31))
+    await queue.prune()
+    assert dead_letters.count(connection, ALL_DEAD_LETTERS) == []
+    connection.close()
+
+
+async def test_counting_all_dead_letters_costs_the_same_however_many_there_are(
+    tmp_path: Path, queue: SqliteQueue
+) -> None:
+    """The first look at them reads a few pages of a file that is not in memory."""
+
+    def look(connection: Any) -> object:
+        return dead_letters.count(connection, ALL_DEAD_LETTERS)
+
+    await queue.put([build_call() for _ in range(3_000)])
+    await queue.dead_letter(await lease(queue, limit=10), REFUSED_BY_META)
+    before = count_steps(tmp_path, look)
+    await queue.dead_letter(await lease(queue, limit=2_000, max_bytes=1 << 30), REFUSED_BY_META)
+    assert count_steps(tmp_path, look) <= before + 200
 
 
 def read(reader: StatisticsReader, folder: Path, now: datetime) -> Any:

@@ -50,6 +50,19 @@ _COUNT: Final = f"""
     SELECT destination_id, code, reason, count(*), max(rejected_at) FROM dead_letters WHERE {_MATCHING}
     GROUP BY destination_id, code, reason ORDER BY count(*) DESC"""  # noqa: S608
 
+# The same where no more than destination and reason matter, from a few pages of the file: counters tell how many were
+# rejected and what became of them, an index when the latest was. A code without a reason is older than such counters.
+_COUNT_BY_COUNTERS: Final = """
+    SELECT *, (
+        SELECT max(rejected_at) FROM dead_letters WHERE (destination_id, code, reason) = (destination, family, rule)
+    ) AS last_at FROM (
+        SELECT destination_id AS destination, substr(code, 1, instr(code, '/') - 1) AS family,
+            substr(code, instr(code, '/') + 1) AS rule, sum(iif(state = 'rejected', count, -count)) AS number
+        FROM ledger WHERE span = 0 AND state IN ('rejected', 'requeued', 'discarded', 'aged_out') AND code LIKE '%/%'
+        GROUP BY 1, 2, 3)
+    WHERE (?1 IS NULL OR destination = ?1) AND (?2 IS NULL OR family = ?2) AND (?3 IS NULL OR rule = ?3)
+        AND number > 0 AND last_at IS NOT NULL ORDER BY number DESC"""
+
 # Read what decides whether dead letters may be sent again.
 _READ_FOR_REQUEUE: Final = """
     SELECT letters.id, source_id, destination_id, dataset_id, event_name, code, reason, expires_at, length(payload)
@@ -124,9 +137,12 @@ def find(connection: apsw.Connection, where: DeadLetterFilter, after_id: int, li
 
 def count(connection: apsw.Connection, where: DeadLetterFilter) -> list[DeadLetterGroup]:
     """How many match, by destination and reason; the largest group first."""
+    query, bindings = _COUNT, _bind_filter(where)
+    if where == DeadLetterFilter(destination_id=where.destination_id, code=where.code, reason=where.reason):
+        query, bindings = _COUNT_BY_COUNTERS, (where.destination_id, where.code, where.reason)
     return [
         DeadLetterGroup(destination_id, code, reason, number, from_milliseconds(last_at))
-        for destination_id, code, reason, number, last_at in connection.execute(_COUNT, _bind_filter(where))
+        for destination_id, code, reason, number, last_at in connection.execute(query, bindings)
     ]
 
 
