@@ -1,8 +1,14 @@
-"""What to paste into a website, a server or a shell, with the real address and write key in it."""
+"""What to paste into a website, an app, a server or a shell, with the real address and write key in it.
 
-import json
+The code is in `snippet_texts`, one file for each sender, as docs/sdks explains it.
+"""
+
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_FOLDER: Final = Path(__file__).with_name("snippet_texts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,99 +21,54 @@ class Snippet:
     code: str
 
 
-_CALL: Final = {
-    "type": "track",
-    "event": "Order Completed",
-    "userId": "user-1",
-    "properties": {"order_id": "1001", "revenue": 39.95, "currency": "USD"},
-    "context": {"traits": {"email": "jane@example.com"}},
-}
+class _Sender(NamedTuple):
+    id: str
+    name: str
+    where: str
+    needs_https: bool = False
 
-_CURL: Final = """\
-curl {url}/v1/track \\
-  -u {key}: \\
-  -H 'Content-Type: application/json' \\
-  -d '{call}'
-"""
 
-_BROWSER: Final = """\
-npm install @segment/analytics-next
-
-import {{ AnalyticsBrowser }} from '@segment/analytics-next'
-
-const analytics = AnalyticsBrowser.load({{ writeKey: '{key}', cdnURL: '{url}' }})
-analytics.track(
-  'Order Completed',
-  {{ order_id: '1001', revenue: 39.95, currency: 'USD' }},
-  {{ context: {{ traits: {{ email: 'jane@example.com' }} }} }},
+SENDERS: Final = (
+    _Sender("curl", "curl", "In any shell; the quickest way to see a call arrive."),
+    _Sender("browser", "Browser", "In your website's bundle (Analytics.js 2)."),
+    _Sender("node", "Node.js", "On your server."),
+    _Sender("python", "Python", "On your server."),
+    _Sender("ruby", "Ruby", "On your server.", needs_https=True),
+    _Sender("php", "PHP", "On your server.", needs_https=True),
+    _Sender("go", "Go", "On your server."),
+    _Sender("java", "Java", "On your server."),
+    _Sender("dotnet", ".NET", "On your server, or in an app.", needs_https=True),
+    _Sender("android", "Android", "In your app.", needs_https=True),
+    _Sender("ios", "iOS", "In your app.", needs_https=True),
+    _Sender("react-native", "React Native", "In your app.", needs_https=True),
 )
-"""
-
-_NODE: Final = """\
-npm install @segment/analytics-node
-
-import {{ Analytics }} from '@segment/analytics-node'
-
-const analytics = new Analytics({{ writeKey: '{key}', host: '{url}' }})
-analytics.track({{
-  userId: 'user-1',
-  event: 'Order Completed',
-  properties: {{ order_id: '1001', revenue: 39.95, currency: 'USD' }},
-  context: {{ traits: {{ email: 'jane@example.com' }} }},
-}})
-await analytics.closeAndFlush()
-"""
-
-_PYTHON: Final = """\
-pip install segment-analytics-python
-
-import segment.analytics as analytics
-
-analytics.write_key = "{key}"
-analytics.host = "{url}"
-analytics.track(
-    "user-1",
-    "Order Completed",
-    {{"order_id": "1001", "revenue": 39.95, "currency": "USD"}},
-    context={{"traits": {{"email": "jane@example.com"}}}},
-)
-analytics.flush()
-"""
-
-_RUBY: Final = """\
-gem install analytics-ruby
-
-require 'segment/analytics'
-
-analytics = Segment::Analytics.new(write_key: '{key}', host: '{host_name}', port: {port}, ssl: {ssl})
-analytics.track(
-  user_id: 'user-1',
-  event: 'Order Completed',
-  properties: {{ order_id: '1001', revenue: 39.95, currency: 'USD' }},
-  context: {{ traits: {{ email: 'jane@example.com' }} }}
-)
-analytics.flush
-"""
-
-_ROWS: Final = (
-    ("curl", "curl", "In any shell; the quickest way to see a call arrive.", _CURL),
-    ("browser", "Browser", "In your website's bundle (Analytics.js 2).", _BROWSER),
-    ("node", "Node.js", "On your server.", _NODE),
-    ("python", "Python", "On your server.", _PYTHON),
-    ("ruby", "Ruby", "On your server.", _RUBY),
+_NEEDS_HTTPS: Final = (
+    "This SDK speaks https only, and the address here is http: put TLS in front, and set server.public_url."
 )
 
 
 def build_snippets(tracking_url: str, write_key: str) -> list[Snippet]:
     """Return a snippet for each kind of sender."""
     scheme, _, host = tracking_url.partition("://")
-    host_name, _, port = host.partition(":")
+    name, _, port = host.partition(":")
     values = {
-        "url": tracking_url,
-        "host_name": host_name,
-        "port": port or ("443" if scheme == "https" else "80"),
-        "ssl": str(scheme == "https").lower(),
-        "key": write_key,
-        "call": json.dumps(_CALL, indent=2),
+        "YOUR_GATEWAY_URL": tracking_url,
+        "YOUR_GATEWAY_HOST": host,
+        "YOUR_GATEWAY_NAME": name,
+        "YOUR_GATEWAY_PORT": port or ("443" if scheme == "https" else "80"),
+        "YOUR_WRITE_KEY": write_key,
     }
-    return [Snippet(row_id, name, where, code.format(**values)) for row_id, name, where, code in _ROWS]
+    return [_build(sender, values, is_http=scheme == "http") for sender in SENDERS]
+
+
+def _build(sender: _Sender, values: dict[str, str], *, is_http: bool) -> Snippet:
+    code = _read(sender.id)
+    for placeholder, value in values.items():
+        code = code.replace(placeholder, value)
+    where = f"{sender.where} {_NEEDS_HTTPS}" if sender.needs_https and is_http else sender.where
+    return Snippet(sender.id, sender.name, where, code)
+
+
+@cache
+def _read(sender_id: str) -> str:
+    return (_FOLDER / f"{sender_id}.txt").read_text()
