@@ -15,9 +15,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-Trouble = Literal["unavailable", "cut"]
-"""What happens to the first POST. unavailable: a 503 with Retry-After, and the gateway never sees the request.
-cut: the gateway has stored everything, but the connection breaks before its answer gets through."""
+Trouble = Literal["unavailable", "limited", "invalid", "too_large", "cut"]
+"""What happens to the first POST. cut: the gateway has stored everything, but the connection breaks before its answer
+gets through. The others: an answer as the gateway would give it, which never sees the request."""
+
+REFUSALS: Mapping[Trouble, tuple[int, str, Mapping[str, str]]] = {
+    "unavailable": (503, "temporarily_unavailable", {"Retry-After": "1"}),
+    "limited": (429, "rate_limited", {"Retry-After": "1", "X-RateLimit-Reset": "1"}),
+    "invalid": (400, "invalid_json", {}),
+    "too_large": (413, "payload_too_large", {}),
+}
 
 SINGLE_TYPES = {kind[0]: kind for kind in ("track", "identify", "page", "screen", "group", "alias")}
 NOT_PASSED_ON = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
@@ -122,10 +129,12 @@ class _Conversation(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         trouble = self.record.take_trouble() if self.command == "POST" else None
-        if trouble == "unavailable":
-            refusal = b'{"success":false,"code":"temporarily_unavailable","message":"later","error":"later"}'
-            allowed = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After"}
-            self._answer(body, 503, {"Retry-After": "1", "Content-Type": "application/json", **allowed}, refusal)
+        if trouble in REFUSALS:
+            status, code, headers = REFUSALS[trouble]
+            refusal = json.dumps({"success": False, "code": code, "message": "no", "error": "no"}).encode()
+            exposed = "Retry-After, X-RateLimit-Reset, X-Request-Id"
+            allowed = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": exposed}
+            self._answer(body, status, {"Content-Type": "application/json", **allowed, **headers}, refusal)
             return
         status, headers, answer = self._ask_gateway(body)
         if trouble == "cut":

@@ -10,7 +10,7 @@ import pytest
 
 from tests.browser.conftest import Visitor, browser, visitor  # noqa: F401 - fixtures
 from tests.sdk.lines import Line
-from tests.sdk.recording_proxy import RecordingProxy, Trouble, recording_proxy, split_by_status
+from tests.sdk.recording_proxy import REFUSALS, RecordingProxy, Trouble, recording_proxy, split_by_status
 from tests.sdk.test_server_clients import ALL_TYPES, BATCHING, SNIPPETS, STANDARD, check_arrival
 from tests.sdk.web_page import serving_page
 
@@ -67,16 +67,16 @@ async def test_every_call_arrives_once(
     assert "HeadlessChrome" in stored["body"]["user_data"]["client_user_agent"]
 
 
-@pytest.mark.parametrize("trouble", ["unavailable", "cut"])
+@pytest.mark.parametrize("trouble", ["unavailable", "limited", "cut"])
 @pytest.mark.parametrize("sdk", [STANDARD, BATCHING])
 async def test_trouble_once(sdk: str, trouble: Trouble, line: Line, visitor: Visitor) -> None:  # noqa: F811
-    """A 503, or an answer that gets lost, costs nothing: the page sends again, and nothing is doubled."""
+    """A 503, a 429, or an answer that gets lost, costs nothing: the page sends again, and nothing is doubled."""
     with open_shop(sdk, line, trouble) as (proxy, shop):
         visitor.hosts.add(urlsplit(proxy.url).netloc)
         await visitor.open(shop)
         await wait_for_calls(proxy, len(ALL_TYPES))
     # The standard strategy sends its calls side by side, so the spoilt one need not be the first that ended.
-    spoilt_status = {"unavailable": 503, "cut": 0}[trouble]
+    spoilt_status = 0 if trouble == "cut" else REFUSALS[trouble][0]
     spoilt, taken = split_by_status(proxy.posts, spoilt_status)
     assert {exchange.status for exchange in taken} == {200}
     duplicates = sum(exchange.receipt[1] for exchange in taken)
