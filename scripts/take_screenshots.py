@@ -113,6 +113,7 @@ AFTER: Final = (
     View("dead-letters", "/dead-letters"),
     View("dead-letters-preview", "/dead-letters", _preview_requeue),
     View("users", "/users"),
+    View("account", "/account"),
     View("audit", "/audit"),
     View("api-reference", "/docs"),
     View("not-found", "/sources/nobody"),

@@ -22,7 +22,7 @@ LISTS = [
     "/audit",
 ]
 FORMS = ["/welcome", "/sources/new", "/destinations/new", "/destinations/new/facebook-conversions-api"]
-OTHERS = ["/docs", "/confirm", "/destinations/{}", "/sources/{}", "/destinations/{}/facebook"]
+OTHERS = ["/docs", "/confirm", "/account", "/destinations/{}", "/sources/{}", "/destinations/{}/facebook"]
 MOST_BYTES = 300_000
 
 WEIGH = """document.fonts.ready.then(() => performance.getEntries()

@@ -11,7 +11,7 @@ from signalpost.console import app as console_app
 from signalpost.console import routes
 from signalpost.console.access import admin, anyone, confirmed_admin, viewer, viewer_or_loopback
 from signalpost.console.browsers import SECURITY_HEADERS
-from tests.console.conftest import Browser, Gateway
+from tests.console.conftest import Answer, Browser, Gateway
 
 OPEN = {
     ("GET", "/"),
@@ -28,6 +28,7 @@ OPEN = {
     ("GET", "/tracking-openapi.json"),
 }
 STREAMS = {"/api/calls/live"}
+SIGNING_OUT = {"/sign-out", "/account/sign-out"}
 
 
 def list_routes(gateway: Gateway) -> list[tuple[str, str, set[object]]]:
@@ -59,9 +60,9 @@ async def test_every_route_asks_for_its_role(gateway: Gateway) -> None:
             if {admin, confirmed_admin} & checks:
                 answer = await ask(who, method, path)
                 assert (answer.status, answer.json["code"]) == (403, "admins_only"), where
-            elif viewer in checks and path not in STREAMS and path != "/sign-out":
+            elif viewer in checks and path not in STREAMS and path not in SIGNING_OUT:
                 assert (await ask(who, method, path)).status not in {401, 403}, where
-        if path not in STREAMS and path not in {"/sign-out", "/confirm"}:
+        if path not in STREAMS and path not in {*SIGNING_OUT, "/confirm"}:
             answer = await ask(writer, method, path)
             assert answer.status not in {401, 403}, where
             assert answer.status < 500, where
@@ -239,6 +240,43 @@ async def test_the_first_admin_signs_in_and_out(gateway: Gateway) -> None:
     assert (await browser.get("/sources")).status == 200
     assert (await browser.post("/sign-out")).status == 303
     assert (await browser.get("/sources")).headers["Location"] == "/sign-in?next=/sources"
+
+
+async def test_everybody_changes_the_own_password_with_the_old_one(gateway: Gateway) -> None:
+    """A viewer too. Other browsers are signed out, this one goes on; a guess counts as one at the sign-in."""
+    old, new = "four words make one", "five words make another one"
+    await gateway.program.send("POST", "/api/users", json={"name": "Ben", "password": old, "role": "viewer"})
+    browser, other = await sign_in_with(gateway, old), await sign_in_with(gateway, old)
+    change = {"current": old, "password": new}
+    wrong = await browser.post("/account/password", {**change, "current": "not this one at all"})
+    assert (wrong.status, "Is not your password" in wrong.text) == (401, True)
+    weak = await browser.post("/account/password", {**change, "password": "short"})
+    assert (weak.status, "at least 12 characters" in weak.text) == (422, True)
+    done = await browser.post("/account/password", change)
+    assert (done.status, done.headers["Location"]) == (303, "/account")
+    browser.session_id = read_session(done)
+    assert (await browser.get("/account")).status == 200
+    assert (await other.get("/account")).status == 303
+    assert (await gateway.stranger.post("/sign-in", {"name": "Ben", "password": old})).status == 401
+    other = await sign_in_with(gateway, new)
+    kept = await browser.post("/account/sign-out")
+    browser.session_id = read_session(kept)
+    assert [(await each.get("/account")).status for each in (browser, other)] == [200, 303]
+    actions = [row["action"] for row in (await gateway.program.get("/api/audit")).json]
+    assert {"user.password_changed", "user.signed_out_everywhere"} <= set(actions)
+    assert (await gateway.program.get("/account")).status == 404
+
+
+async def sign_in_with(gateway: Gateway, password: str) -> Browser:
+    browser = gateway.stranger
+    browser.session_id = read_session(await browser.post("/sign-in", {"name": "Ben", "password": password}))
+    return browser
+
+
+def read_session(answer: Answer) -> str:
+    """Of the cookies that an answer sets."""
+    texts = answer.headers.getall("Set-Cookie")  # type: ignore[attr-defined]
+    return str(next(text for text in texts if text.startswith("signalpost=")).split(";")[0].split("=")[1])
 
 
 async def test_guessing_is_slowed_down(gateway: Gateway) -> None:

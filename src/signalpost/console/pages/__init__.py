@@ -1,6 +1,7 @@
 """The pages: one file for each, with a template of the same name. Each route asks for a role like those of the API."""
 
 from signalpost.console.pages import (
+    account,
     audit,
     dead_letters,
     debugger,
@@ -32,6 +33,7 @@ PAGES = (
     find.router,
     tester.router,
     users.router,
+    account.router,
     audit.router,
     facebook.router,
 )

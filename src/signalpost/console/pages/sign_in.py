@@ -51,7 +51,7 @@ async def set_up(request: Request, parts: Parts, _: Anyone, name: Text, password
     except ChangeRefused as refused:
         return render(request, "setup.html", status=422, faults=refused.faults, **context)
     parts.setup_token.use_up()
-    return await _start_session(request, parts, user, "/welcome")
+    return await start_session(request, parts, user, "/welcome")
 
 
 @router.get("/sign-in")
@@ -75,11 +75,11 @@ async def sign_in(
 ) -> Response:
     """Start a session. One answer for a wrong name and a wrong password."""
     _check_transport(request, parts)
-    user = await _check_password(request, parts, name, password)
+    user = await check_password_of(request, parts, name, password)
     if user is None:
         objection = "The name or the password is wrong."
         return render(request, "sign_in.html", status=401, name=name, next=_check_next(next), objection=objection)
-    return await _start_session(request, parts, user, _check_next(next))
+    return await start_session(request, parts, user, _check_next(next))
 
 
 @router.post("/sign-out")
@@ -106,7 +106,7 @@ async def confirm(
     next: Text = "/",  # noqa: A002 - a field
 ) -> Response:
     """Go on with what needed the password."""
-    user = await _check_password(request, parts, caller.actor.name, password)
+    user = await check_password_of(request, parts, caller.actor.name, password)
     if user is None:
         context = {"next": _check_next(next), "objection": "The password is wrong."}
         return render(request, "confirm.html", caller=caller, status=401, **context)
@@ -114,7 +114,8 @@ async def confirm(
     return redirect(request, _check_next(next))
 
 
-async def _check_password(request: Request, parts: ConsoleParts, name: str, password: str) -> User | None:
+async def check_password_of(request: Request, parts: ConsoleParts, name: str, password: str) -> User | None:
+    """The user, if this is the password. Raises Refusal when there were too many attempts."""
     address = find_address(request)
     _check_pause(parts, name, address)
     user = await parts.people.find_by_password(name, password)
@@ -139,9 +140,10 @@ def _check_transport(request: Request, parts: ConsoleParts) -> None:
         raise Refusal(403, "https_needed", message)
 
 
-async def _start_session(request: Request, parts: ConsoleParts, user: User, path: str) -> Response:
+async def start_session(request: Request, parts: ConsoleParts, user: User, path: str, *, said: str = "") -> Response:
+    """Sign somebody in, in this browser, and go on to a page."""
     session_id = await parts.people.sign_in(user, find_address(request))
-    response = redirect(request, path)
+    response = redirect(request, path, said=said)
     is_secure = request.url.scheme == "https"
     max_age = int(LASTS_FOR.total_seconds())
     response.set_cookie(
