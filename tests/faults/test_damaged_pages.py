@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import apsw
 import pytest
 import requests
 
+from signalpost.model.destination_state import Damage
 from signalpost.model.errors import QueueUnavailable
 from signalpost.queue.recovery import recover
+from signalpost.queue.retention import Retention
 from signalpost.queue.sqlite import SqliteQueue
 from tests.acceptance.commands import run
 from tests.acceptance.processes import Program, running, write_configuration
@@ -24,17 +28,18 @@ def build_payload(number: int) -> bytes:
     return b'{"event_id":"m%d","filler":"%s"}' % (number, b"x" * 900)
 
 
-async def write_damaged_queue(folder: Path, table: str) -> None:
+async def write_damaged_queue(folder: Path, table: str, *, deliver: bool = False) -> None:
     """A stopped queue with 400 events, of whose `table` or index a page in the middle is rubbish."""
     queue = SqliteQueue.open(folder, now=Clock().now)
     await queue.put([build_call(f"m{number}", payload=build_payload(number)) for number in range(EVENTS)])
+    if deliver:
+        await queue.ack(await lease(queue, limit=EVENTS, max_bytes=10 << 20), "trace")
     await queue.close()
     file = folder / "queue.db"
-    with apsw.Connection(str(file)) as connection:
+    with closing(apsw.Connection(str(file))) as connection:
         find = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path"
         pages = [page for (page,) in connection.execute(find, (table,))]
         size = connection.pragma("page_size")
-    connection.close()
     content = bytearray(file.read_bytes())
     start = (pages[len(pages) // 2] - 1) * size
     content[start : start + size] = b"\xa5" * size
@@ -80,6 +85,34 @@ async def test_the_rest_is_delivered(tmp_path: Path, table: str):
     await queue.close()
     report = recover(tmp_path / "queue.db", tmp_path / "saved.db")
     assert report.kept_events <= damage.out_of_reach + 1
+
+
+async def test_damage_among_what_is_kept_harms_no_delivery(tmp_path: Path):
+    """When old payloads that are to make room can't all be deleted, acks and other retention go on; it is told."""
+    await write_damaged_queue(tmp_path, "payloads", deliver=True)
+    retention = Retention(delivered_payload_bytes=10_000)
+    clock = Clock()
+    queue = SqliteQueue.open(tmp_path, now=clock.now, retention=retention, on_trouble=lambda _: None)
+    for number in range(EVENTS, EVENTS + 300, 100):
+        await queue.put([build_call(f"m{each}", payload=build_payload(each)) for each in range(number, number + 100)])
+        await queue.ack(await lease(queue, limit=100), "trace")
+    counts = await queue.counts()
+    assert (counts.events.delivered, counts.events.pending.total, counts.imbalance) == (EVENTS + 300, 0, 0)
+    damage = queue.find_damage(MAIN)
+    assert damage == Damage()
+    assert "Everything is delivered" in damage.human
+    clock.advance(timedelta(days=8))
+    await queue.prune()
+    await queue.close()
+    with closing(apsw.Connection(str(tmp_path / "queue.db"))) as connection:
+        assert connection.execute("SELECT count(*) FROM ended_events").get == 0
+    (tmp_path / "mended").mkdir()
+    recover(tmp_path / "queue.db", tmp_path / "mended" / "queue.db")
+    queue = SqliteQueue.open(tmp_path / "mended", now=clock.now)
+    await queue.prune()
+    await queue.close()
+    with closing(apsw.Connection(str(tmp_path / "mended" / "queue.db"))) as connection:
+        assert connection.execute("SELECT count(*) FROM payloads").get == 0
 
 
 def test_every_surface_tells(tmp_path: Path):

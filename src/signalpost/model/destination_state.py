@@ -37,6 +37,8 @@ class Damage:
         """In a sentence."""
         if self.is_blind:
             return "The queue's file is damaged: what waits can't be found, so nothing is delivered."
+        if not self.out_of_reach:
+            return "The queue's file is damaged: what is over can't all be deleted. Everything is delivered."
         return (
             f"The queue's file is damaged: {self.out_of_reach:,} events can't be read or settled; the others are sent."
         )

@@ -25,6 +25,11 @@ _READ_FOR_CHECK: Final = """
     SELECT destination_id, dataset_id, event_id, event_time, expires_at, checksum, payload
     FROM {table} AS stored LEFT JOIN payloads ON payloads.id = stored.id WHERE checksum IS NOT NULL"""
 
+# Delete payloads whose row is lost: nothing else would ever delete them.
+_DROP_ORPHANS: Final = """
+    DELETE FROM payloads WHERE id NOT IN (
+        SELECT id FROM queued_events UNION ALL SELECT id FROM dead_letters UNION ALL SELECT event FROM kept_payloads)"""
+
 Row = tuple[Any, ...]
 
 
@@ -60,6 +65,7 @@ def recover(damaged: Path, target: Path) -> RecoveryReport:
         for table in _TABLES:
             _copy(into, table, _read_rows(source, table, 0, highest_id + 1))
         is_whole = _copy(into, "ledger", _read_from_both_ends(source))
+        into.execute(_DROP_ORPHANS)
         into.execute("UPDATE sqlite_sequence SET seq = max(seq, ?)", (highest_id,))
         kept_events, damaged_events = _check(into, "queued_events")
         kept_letters, damaged_letters = _check(into, "dead_letters")

@@ -29,7 +29,7 @@ from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
 from signalpost.queue import dead_letters, settling
 from signalpost.queue.balance import LONGEST_WAIT_MS
-from signalpost.queue.damage import DamageBook, SettlingStep, settle_around_damage
+from signalpost.queue.damage import DamageBook, SettlingStep
 from signalpost.queue.database import build_refusal, open_for_reading, open_for_writing
 from signalpost.queue.discarding import count_waiting, find_last_before, find_waiting
 from signalpost.queue.fresh_events import FreshEvents
@@ -208,8 +208,11 @@ class SqliteQueue(Inquiries):
         keep = bool(self._retention.delivered_payloads) and kept_bytes > 0
 
         def step(connection: apsw.Connection, ids: Sequence[int]) -> None:
-            settling.ack(connection, self._ledger, ids, now_ms, fbtrace_id, flags, keep_payloads=keep)
-            limit_kept_payloads(connection, self._ledger, now_ms, kept_bytes, 2 * len(ids))
+            # Beside damage nothing is kept, since what is too much might not go; nor must that spoil the ack.
+            keeps = keep and not self._damage.is_met
+            settling.ack(connection, self._ledger, ids, now_ms, fbtrace_id, flags, keep_payloads=keeps)
+            if not self._damage.is_met:
+                limit_kept_payloads(connection, self._ledger, now_ms, kept_bytes, 2 * len(ids))
 
         await self._settle(events, step)
 
@@ -340,8 +343,13 @@ class SqliteQueue(Inquiries):
     async def prune(self) -> None:
         """Delete what has outlived its retention, a little in each transaction, so that ingest never waits for it."""
         for step in build_steps(self._retention, self._ledger, self._seen, self._now_ms()):
-            while await self._writer.settle(step, ROWS_PER_STEP):
-                pass
+            try:
+                while await self._writer.settle(step, ROWS_PER_STEP):
+                    pass
+            except QueueUnavailable as error:
+                if not isinstance(error.__cause__, apsw.CorruptError):
+                    raise
+                self._damage.meet()  # in one table, which is no reason to keep what is in another
         # They hold what the queue held, so they must not outlast what is kept longest.
         await asyncio.to_thread(delete_old_copies, self._path, self._now() - self._retention.dead_letters)
 
@@ -360,7 +368,7 @@ class SqliteQueue(Inquiries):
         if own:
             ids = [event.id for event in own]
             self._fresh.forget(ids)
-            left = await settle_around_damage(self._writer, ids, step)
+            left = await self._damage.settle(self._writer, ids, step)
             self._leases.drop(own)
             self._damage.set_aside(own[0].destination_id, left)
 
@@ -372,7 +380,7 @@ class SqliteQueue(Inquiries):
         for ids, bury in ((read.damaged, settling.bury), (read.unreadable, settling.bury_unreadable)):
             if ids:
                 step = functools.partial(_bury_corrupt, bury, self._ledger, now_ms)
-                left = await settle_around_damage(self._writer, ids, step)
+                left = await self._damage.settle(self._writer, ids, step)
                 self._damage.set_aside(destination_id, left)
 
 

@@ -91,3 +91,5 @@ class Upkeep:
                 give_back_space(self._connection, free_pages_kept=0)
         except apsw.FullError:
             room.tell_full()
+        except apsw.CorruptError:
+            return  # the file can't be shortened; what can be delivered still is
