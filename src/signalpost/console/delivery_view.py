@@ -87,11 +87,11 @@ def describe_standing(state: DestinationState | None) -> Standing:
     """How delivery stands at this moment."""
     if state is None:
         return Standing("grey", "Not running", "Nothing is delivered to this destination by this process.")
-    if state.damage is not None:
-        return Standing("red", "Damaged queue", state.damage.human, DAMAGE_FIX)
     if state.pause is not None:
         text = PAUSE_TEXTS[state.pause.reason]
         return Standing("red", "Paused", text.human, text.fix, state.pause.detail, can_resume=True, can_discard=True)
+    if state.damage is not None:
+        return Standing("red", "Damaged queue", state.damage.human, DAMAGE_FIX, state.last_detail, can_resume=True)
     if state.is_breaker_open or state.last_outcome == "unavailable":
         return Standing(
             "red",
