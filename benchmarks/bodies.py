@@ -13,6 +13,7 @@ from typing import Final
 
 from benchmarks.machine import describe_machine
 from signalpost.ingest.decode import Limits, RequestFault, decode_batch, decode_single
+from signalpost.ingest.surrogates import may_have_surrogates, replace_lone_surrogates
 from signalpost.model.segment_event import InvalidCall, RequestContext, parse_call
 
 SIZE: Final = 500 << 10
@@ -65,6 +66,12 @@ def _read(body: bytes) -> Iterator[bool]:
     """Read a body as the gateway does, whether each call is good: between two of them others may have their turn."""
     decode = decode_batch if body.startswith(b'{"batch"') else decode_single
     decoded = decode(body, _LIMITS)
+    if isinstance(decoded, RequestFault) and may_have_surrogates(body):
+        pieces = []
+        for piece in replace_lone_surrogates(body):
+            pieces.append(piece)
+            yield False
+        decoded = decode(b"".join(pieces), _LIMITS)
     for call in () if isinstance(decoded, RequestFault) else decoded.calls:
         is_read = not isinstance(call, (InvalidCall, RequestFault))
         yield is_read and not isinstance(parse_call(call, _CONTEXT), InvalidCall)

@@ -115,6 +115,31 @@ def test_a_batch_is_decoded_a_call_at_a_time():
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        b'{"batch":[{"a":1}],"sentAt":[%s[]]}',
+        b'{"batch":[{"a":1}],"writeKey":[%s[]]}',
+        b'{"batch":[{"a":1},{"a":[%s[]]}]}',
+        b'{"batch":{},"a":[%s[]]}',
+        b"[%s[]]",
+    ],
+    ids=["sent_at", "write_key", "too_large_a_call", "no_batch", "no_object"],
+)
+def test_what_is_not_used_is_not_built(body):
+    """A million little arrays are skimmed at the speed of a search; built, they would take a hundred megabytes."""
+    body %= b"[]," * 1_000_000
+    tracemalloc.start()
+    try:
+        decoded = decode_batch(body, LIMITS)
+        calls = list(decoded.calls) if isinstance(decoded, DecodedBatch) else []
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(body)
+    assert all(isinstance(call, InvalidCall) for call in calls[1:])
+
+
+@pytest.mark.parametrize(
     ("body", "expected"),
     [
         (b'{"writeKey":"k","x":"%s"}', "event_too_large"),

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from signalpost.ingest.surrogates import may_have_surrogates, replace_lone_surrogates
 from signalpost.model.segment_event import InvalidCall, JsonObject
 
 FaultCode = Literal[
@@ -67,7 +68,6 @@ class DecodedBatch(msgspec.Struct, frozen=True):
 
     calls: a RequestFault among them says that the whole request is broken, which is only seen there.
     texts: the JSON of each call. write_key: of the body itself; None when absent or empty.
-    surrogates_replaced: half characters were replaced by U+FFFD somewhere in the body.
     """
 
     calls: Iterable[object | InvalidCall | RequestFault]
@@ -76,7 +76,6 @@ class DecodedBatch(msgspec.Struct, frozen=True):
     context: JsonObject = msgspec.field(default_factory=dict)
     integrations: JsonObject = msgspec.field(default_factory=dict)
     write_key: str | None = None
-    surrogates_replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +85,19 @@ class JsonCalls:
     Decoding all of them first would push what is read next out of the processor's caches: a sixth of the whole intake.
     """
 
-    body: bytes
     texts: Sequence[bytes]
     limits: Limits
 
     def __iter__(self) -> Iterator[object | InvalidCall | RequestFault]:
         """Ends after a fault."""
         for text in self.texts:
+            if len(text) > self.limits.max_call_bytes:
+                yield _check_call(text, None, self.limits)  # not decoded: it may be as large as the body
+                continue
             try:
                 call = _decoder.decode(text)
             except (msgspec.DecodeError, RecursionError):
-                yield _find_fault(self.body)
+                yield _INVALID_JSON  # skimming found no fault: it is a number out of range
                 return
             yield _check_call(text, call, self.limits)
 
@@ -106,14 +107,14 @@ _NULL = msgspec.Raw(b"null")
 
 class _BatchBody(msgspec.Struct, rename="camel"):
     batch: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
-    sent_at: object = None
+    sent_at: msgspec.Raw = _NULL
     context: msgspec.Raw = _NULL
     integrations: msgspec.Raw = _NULL
-    write_key: object = None
+    write_key: msgspec.Raw = _NULL
 
 
 class _KeyOnly(msgspec.Struct, rename="camel"):
-    write_key: object = None
+    write_key: msgspec.Raw = _NULL
 
 
 _key_decoder = msgspec.json.Decoder(_KeyOnly)
@@ -144,6 +145,8 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes | RequestFault:
 def decode_call(body: bytes, limits: Limits) -> object | InvalidCall | RequestFault:
     """One JSON text that is a call; whether it is an object, and a valid one, is for `parse_call` to say."""
     read = _read_single(body)
+    if isinstance(read, RequestFault) and may_have_surrogates(body):
+        read = _read_single(b"".join(replace_lone_surrogates(body)))
     return read if isinstance(read, RequestFault) else _check_call(*read, limits)
 
 
@@ -161,7 +164,6 @@ def decode_single(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
         calls=[_check_call(text, call, limits)],
         texts=[text],
         write_key=_read_write_key(call.get("writeKey")),
-        surrogates_replaced=_REPLACEMENT in text and text != body.removeprefix(_BYTE_ORDER_MARK),
     )
 
 
@@ -170,7 +172,7 @@ def _skim_large_single(body: bytes, limits: Limits) -> DecodedBatch | RequestFau
     text = _check_text(body)
     if isinstance(text, RequestFault):
         return text
-    if len(text) <= limits.max_call_bytes:  # without its byte order mark, or with its surrogates replaced
+    if len(text) <= limits.max_call_bytes:  # without its byte order mark
         return decode_single(text, limits)
     try:
         found = _key_decoder.decode(text)
@@ -178,7 +180,9 @@ def _skim_large_single(body: bytes, limits: Limits) -> DecodedBatch | RequestFau
         return _skim(text) or _NOT_AN_OBJECT
     except (msgspec.DecodeError, RecursionError) as error:
         return _describe_json_error(error)
-    return DecodedBatch([_check_call(text, None, limits)], [text], write_key=_read_write_key(found.write_key))
+    return DecodedBatch(
+        [_check_call(text, None, limits)], [text], write_key=_read_write_key(_decode_scalar(found.write_key))
+    )
 
 
 def _skim(text: bytes) -> RequestFault | None:
@@ -217,20 +221,20 @@ def decode_batch(body: bytes, limits: Limits) -> DecodedBatch | RequestFault:
     try:
         context = _decode_shared("context", document.context, limits)
         integrations = _decode_shared("integrations", document.integrations, limits)
+        sent_at, write_key = _decode_scalar(document.sent_at), _decode_scalar(document.write_key)
     except (msgspec.DecodeError, RecursionError):
-        return _find_fault(text)
+        return _INVALID_JSON  # see JsonCalls
     if isinstance(context, RequestFault):
         return context
     if isinstance(integrations, RequestFault):
         return integrations
     return DecodedBatch(
-        calls=JsonCalls(text, texts, limits),
+        calls=JsonCalls(texts, limits),
         texts=texts,
-        sent_at=document.sent_at,
+        sent_at=sent_at,
         context=context,
         integrations=integrations,
-        write_key=_read_write_key(document.write_key),
-        surrogates_replaced=_REPLACEMENT in text and text != body.removeprefix(_BYTE_ORDER_MARK),
+        write_key=_read_write_key(write_key),
     )
 
 
@@ -238,17 +242,11 @@ def read_call_keys(batch: DecodedBatch) -> Iterator[str | RequestFault | None]:
     """The write key of each call of a batch, read without building the call."""
     for text in batch.texts:
         try:
-            yield _read_write_key(_key_decoder.decode(text).write_key)
+            yield _read_write_key(_decode_scalar(_key_decoder.decode(text).write_key))
         except msgspec.ValidationError:
             yield None
         except (msgspec.DecodeError, RecursionError) as error:
             yield _describe_json_error(error)
-
-
-def _find_fault(body: bytes) -> RequestFault:
-    """What is wrong with a body of which only a slice could not be read: decoding the whole says at which byte."""
-    fault = _decode_document(body)
-    return fault if isinstance(fault, RequestFault) else _INVALID_JSON
 
 
 def _decode_shared(name: str, raw: msgspec.Raw, limits: Limits) -> JsonObject | RequestFault:
@@ -268,7 +266,7 @@ def _decode_shared(name: str, raw: msgspec.Raw, limits: Limits) -> JsonObject | 
 
 
 def _check_text(body: bytes) -> bytes | RequestFault:
-    """UTF-8 without a byte order mark, and with every lone surrogate escape replaced.
+    """UTF-8 without a byte order mark.
 
     The whole body is checked first because the JSON decoder does not look inside the slices of a batch.
     """
@@ -280,22 +278,10 @@ def _check_text(body: bytes) -> bytes | RequestFault:
             text.decode()
         except UnicodeDecodeError as error:
             return RequestFault("invalid_utf8", f"body is not valid UTF-8 (byte {error.start})")
-    has_surrogates = b"\\" in text and _ANY_SURROGATE.search(text)
-    return _SURROGATE.sub(_keep_pairs, text) if has_surrogates else text
+    return text
 
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_REPLACEMENT = rb"\ufffd"
-_ANY_SURROGATE = re.compile(rb"\\u[dD]")
-# An escape after any number of escaped backslashes: two surrogates that belong together, or a lone one.
-_SURROGATE = re.compile(
-    rb"(?<!\\)((?:\\\\)*+)\\u(?:([dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|[dD][89a-fA-F][0-9a-fA-F]{2})"
-)
-
-
-def _keep_pairs(found: re.Match[bytes]) -> bytes:
-    backslashes, pair = found.groups()
-    return found.group() if pair is not None else backslashes + _REPLACEMENT
 
 
 def _decode_document(text: bytes) -> object | RequestFault:
@@ -309,17 +295,14 @@ def _decode_batch_document(text: bytes) -> _BatchBody | RequestFault:
     try:
         return _batch_decoder.decode(text)
     except msgspec.ValidationError:
-        # Valid JSON of another shape, unless the fault lies deeper: then the plain decoder says where.
-        document = _decode_document(text)
-        if isinstance(document, RequestFault):
-            return document
-        if not isinstance(document, dict):
-            return _NOT_AN_OBJECT
-        return RequestFault("invalid_batch", "batch must be an array of calls")
+        # JSON of another shape, unless the fault lies deeper. It is not built: it may be as large as the body.
+        is_object = text.lstrip().startswith(b"{")
+        return _skim(text) or (_NOT_AN_ARRAY if is_object else _NOT_AN_OBJECT)
     except (msgspec.DecodeError, RecursionError) as error:
         return _describe_json_error(error)
 
 
+_NOT_AN_ARRAY = RequestFault("invalid_batch", "batch must be an array of calls")
 _NOT_AN_OBJECT = RequestFault("invalid_payload", "body must be a JSON object")
 _INVALID_JSON = RequestFault("invalid_json", "body is not valid JSON")
 
@@ -370,6 +353,11 @@ def _has_too_many_keys(call: object) -> bool:
             return True
         waiting.extend(_children(value))
     return False
+
+
+def _decode_scalar(raw: msgspec.Raw) -> object:
+    """A text, a number or null. An array or object is not built, since it may be as large as the body: True."""
+    return True if bytes(memoryview(raw)[:1]) in {b"[", b"{"} else _decoder.decode(raw)
 
 
 def _read_write_key(given: object) -> str | None:

@@ -36,6 +36,7 @@ class TrackingRequest:
         "read_part",
         "received_at",
         "shown_path",
+        "surrogates_replaced",
     )
 
     def __init__(self, http: HttpRequest) -> None:
@@ -53,6 +54,7 @@ class TrackingRequest:
         self.bytes_received = 0
         self.bytes_decompressed = 0
         self.bytes_held = 0
+        self.surrogates_replaced = False
         self._query: dict[str, str] | None = None
 
     @property
@@ -90,4 +92,5 @@ class TrackingRequest:
             bytes_received=self.bytes_received,
             bytes_decompressed=self.bytes_decompressed,
             status=status,
+            surrogates_replaced=self.surrogates_replaced,
         )

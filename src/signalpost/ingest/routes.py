@@ -45,11 +45,13 @@ from signalpost.ingest.paths import TrackingPath, find_path, read_settings_key
 from signalpost.ingest.pixel import read_pixel_call
 from signalpost.ingest.requests import TrackingRequest
 from signalpost.ingest.sdk_settings import SdkSettings, describe_source
+from signalpost.ingest.surrogates import may_have_surrogates, replace_lone_surrogates
 from signalpost.ingest.write_keys import find_body_key, refuse_other_keys
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.segment_event import RequestContext
 from signalpost.model.timestamps import read_timestamp
 from signalpost.telemetry import Telemetry
+from signalpost.turns import Turn
 
 _SHORTEST_RETRY, _LONGEST_RETRY = 5, 60
 # While a text is worked on, what is made of it takes some eight times its size. More at once would not be done sooner.
@@ -215,7 +217,7 @@ class TrackingApi:
         self, request: TrackingRequest, path: TrackingPath, source: Source | None, text: bytes | RequestFault
     ) -> Answer:
         """Decode, find the source if it was not known yet, store, answer."""
-        decoded = text if isinstance(text, RequestFault) else self._decode(request, path, text)
+        decoded = text if isinstance(text, RequestFault) else await self._decode(request, path, text)
         if isinstance(decoded, RequestFault):
             return self._refuse_body(request, source, decoded)
         if source is None:
@@ -233,9 +235,16 @@ class TrackingApi:
             return self._refuse(request, objection)
         return await self._store(request, path, source, decoded)
 
-    def _decode(self, request: TrackingRequest, path: TrackingPath, text: bytes) -> DecodedBatch | RequestFault:
+    async def _decode(self, request: TrackingRequest, path: TrackingPath, text: bytes) -> DecodedBatch | RequestFault:
         request.bytes_decompressed = len(text)
-        return (decode_batch if path.kind == "batch" else decode_single)(text, self._limits)
+        decode = decode_batch if path.kind == "batch" else decode_single
+        decoded = decode(text, self._limits)
+        if isinstance(decoded, RequestFault) and decoded.code == "invalid_json" and may_have_surrogates(text):
+            mended = await _replace_in_turns(text)
+            if mended != text:
+                request.surrogates_replaced = True
+                decoded = decode(mended, self._limits)
+        return decoded
 
     def _refuse_body(self, request: TrackingRequest, source: Source | None, fault: RequestFault) -> Answer:
         if source is None:
@@ -247,7 +256,6 @@ class TrackingApi:
     ) -> Answer:
         facts = request.describe()
         facts.sent_at = read_timestamp(decoded.sent_at)  # not what was sent: that may be as large as the body
-        facts.surrogates_replaced = decoded.surrogates_replaced
         context = _build_context(request, path, source, decoded)
         receipt = await self._intake.accept(decoded.calls, source, context, facts, decoded.texts)
         if isinstance(receipt, RequestFault):
@@ -279,6 +287,16 @@ class TrackingApi:
         facts = request.describe(status=200 if request.is_pixel else answer.status)
         self._history.refuse(facts, fault.code, fault.message, source.id if source else None, refusal.key)
         return answer if source is None else _echo_origin(answer, request, source)
+
+
+async def _replace_in_turns(text: bytes) -> bytes:
+    turn = Turn()
+    pieces = []
+    for piece in replace_lone_surrogates(text):
+        pieces.append(piece)
+        if turn.is_over:
+            await turn.give_way()
+    return b"".join(pieces)
 
 
 def _describe_receipt(receipt: IntakeReceipt, *, is_single: bool) -> Answer:
