@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote
 
@@ -68,6 +69,26 @@ async def test_dead_letters_are_counted_before_and_after_they_are_discarded(gate
     assert "No dead letters" in (await browser.get("/dead-letters")).text
     rows = (await gateway.program.get("/api/audit")).json
     assert [row["after"]["count"] for row in rows if row["action"] == "dead_letters.discarded"] == [2, 0, 1]
+
+
+async def test_a_viewer_sees_hashes_and_no_addresses(gateway: Gateway) -> None:
+    """What Meta gets in clear (address, user agent) is masked on pages and in the API; an admin sees it."""
+    await make_dead_letters(gateway, "A")
+    key = gateway.service.workspace.sources[0].keys[0][0]
+    context = {"ip": "203.0.113.77", "userAgent": "Canary/1.0", "traits": {"email": "jo@example.com"}}
+    call = {"userId": "u", "event": "A", "writeKey": key, "messageId": "m1", "context": context}
+    async with gateway.http.post(f"{gateway.service.tracking_url}/v1/track", json=call) as response:
+        assert response.status == 200
+    admin, viewer = await gateway.sign_in("admin"), await gateway.sign_in("viewer")
+    (event,) = (await gateway.service.queue.find_events("m1")).events
+    paths = ["/dead-letters", "/find?id=m1", "/delivery?code=MESSAGE_REJECTED&reason=missing_value"]
+    paths += ["/api/events?message_id=m1", f"/api/dead-letters/{event.dead_letter_id}"]
+    email_hash = sha256(b"jo@example.com").hexdigest()
+    for path in paths:
+        shown, masked = (await admin.get(path)).text, (await viewer.get(path)).text
+        assert all(email_hash in text for text in (shown, masked)), path
+        assert [text in shown for text in ("203.0.113.77", "Canary/1.0")] == [True, True], path
+        assert [text in masked for text in ("203.0.113.77", "Canary/1.0")] == [False, False], path
 
 
 async def test_what_cannot_wait_again_is_refused_with_its_reason(gateway: Gateway) -> None:

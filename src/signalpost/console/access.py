@@ -11,12 +11,13 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 
 from signalpost.console.browsers import SAFE_METHODS, cookie_name
 from signalpost.console.refusals import Refusal
+from signalpost.history.views import mask_server_event
 from signalpost.store.api_tokens import PREFIX, find_token, mark_used
 from signalpost.store.audit import Actor
 from signalpost.store.database import SettingsStore
@@ -41,6 +42,10 @@ class Caller:
     def is_admin(self) -> bool:
         """Whether changes are allowed."""
         return self.role == "admin"
+
+    def see(self, server_event: dict[str, Any]) -> dict[str, Any]:
+        """A stored server event as this caller may see it: hashes for everybody, what is in clear for admins."""
+        return server_event if self.is_admin else mask_server_event(server_event)
 
     @property
     def form_token(self) -> str:

@@ -1,7 +1,7 @@
 """An entry as people and programs may see it: the console, the control API and `signalpost tail` show the same."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -140,16 +140,15 @@ def _show_event(event: EventState) -> ShownEvent:
         state=event.state,
         detail=mask_text(event.detail),
         warnings=event.warnings,
-        server_event=_mask_server_event(event.payload),
+        server_event=None if event.payload is None else mask_server_event(msgspec.json.decode(event.payload)),
     )
 
 
-def _mask_server_event(payload: bytes | None) -> object:
+def mask_server_event(event: Mapping[str, object]) -> dict[str, object]:
     """Hashes stay, so that they can be compared with what Meta received; what is in clear is masked."""
-    if payload is None:
-        return None
-    event = msgspec.json.decode(payload)
-    user_data = event.pop("user_data", {})
+    user_data = event.get("user_data")
+    if not isinstance(user_data, Mapping):
+        return mask_object(event)
     return {**mask_object(event), "user_data": {name: _mask_unhashed(value) for name, value in user_data.items()}}
 
 

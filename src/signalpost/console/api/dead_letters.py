@@ -242,11 +242,15 @@ async def count(parts: Parts, _: Viewer, where: Annotated[Filter, Query()]) -> l
 
 
 @router.get("/{dead_letter_id}", summary="One dead letter with its payload")
-async def show(parts: Parts, _: Viewer, dead_letter_id: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> DeadLetterFull:
-    """The payload is the server event; personal data in it is hashed."""
+async def show(
+    parts: Parts, caller: Viewer, dead_letter_id: Annotated[int, Path(ge=1, le=2**63 - 1)]
+) -> DeadLetterFull:
+    """The payload is the server event: personal data in it is hashed, and what stays in clear is masked for viewers."""
     found = await find_one(parts.queue, dead_letter_id)
     if found is None:
         raise HTTPException(404, f"there is no dead letter {dead_letter_id}; it may have been requeued or discarded")
+    if found.payload is not None:
+        found.payload = caller.see(found.payload)
     return found
 
 

@@ -58,10 +58,13 @@ class FoundEventsView(BaseModel):
 @router.get("", summary="Where the events of a call are")
 async def find(
     parts: Parts,
-    _: Viewer,
+    caller: Viewer,
     message_id: Annotated[str, Query(min_length=1, max_length=1_000, description="A messageId, or an event_id.")],
     source: Annotated[str | None, Query(max_length=200)] = None,
 ) -> FoundEventsView:
-    """Each event that is kept, in whatever state; its personal data is hashed."""
+    """Each event that is kept, in whatever state. Personal data is hashed; what is in clear is masked for viewers."""
     found = await parts.queue.find_events(message_id, SourceId(source) if source else None)
-    return FoundEventsView.model_validate(found)
+    view = FoundEventsView.model_validate(found)
+    for event in view.events:
+        event.server_event = caller.see(event.server_event) if event.server_event is not None else None
+    return view

@@ -73,7 +73,7 @@ async def show_dead_letters(
         groups=[{"counted": group, "meaning": explain(group.code, group.reason)[0]} for group in groups],
         total=sum(group.count for group in groups),
         destination_options=[("", "Any"), *((entry.name, entry.name) for entry in parts.workspace.destinations)],
-        letters=describe_samples(found[:ROWS]),
+        letters=describe_samples(found[:ROWS], caller),
         older=found[ROWS - 1].id if len(found) > ROWS else None,
         beyond_id=beyond_id,
     )
@@ -104,12 +104,12 @@ async def change(request: Request, parts: Parts, caller: Admin, chosen: Annotate
     return redirect(request, "/dead-letters", said=said, kind="good" if count else "bad")
 
 
-def describe_samples(letters: Sequence[DeadLetter]) -> list[dict[str, Any]]:
-    """Each with its payload as JSON, and with what its reason means and asks for."""
+def describe_samples(letters: Sequence[DeadLetter], caller: Caller) -> list[dict[str, Any]]:
+    """Each with its payload as this caller may see it, and with what its reason means and asks for."""
     rows = []
     for letter in letters:
         meaning, fix = explain(letter.code, letter.reason)
-        payload = json.loads(letter.payload) if letter.payload and not letter.is_damaged else None
+        payload = caller.see(json.loads(letter.payload)) if letter.payload and not letter.is_damaged else None
         rows.append({"letter": letter, "payload": payload, "meaning": meaning, "fix": fix})
     return rows
 

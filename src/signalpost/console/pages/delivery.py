@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from signalpost.console.access import Admin, Viewer
+from signalpost.console.access import Admin, Caller, Viewer
 from signalpost.console.delivery_figures import PERIODS, Period, build_stages, list_event_rows
 from signalpost.console.delivery_view import explain, list_standings, list_troubles
 from signalpost.console.pages.dead_letters import describe_samples
@@ -76,7 +76,7 @@ async def show_delivery(request: Request, parts: Parts, caller: Viewer, view: Lo
     """The whole page; with a code or reason also its latest samples."""
     context = await _build_context(parts, view)
     names = [entry.name for entry in parts.workspace.destinations]
-    samples = await _read_samples(parts, view) if view.code or view.reason else None
+    samples = await _read_samples(parts, view, caller) if view.code or view.reason else None
     return render(request, "delivery.html", caller=caller, names=names, periods=PERIODS, samples=samples, **context)
 
 
@@ -135,11 +135,11 @@ async def _read_statistics_before(parts: ConsoleParts, view: View, now: Statisti
     )
 
 
-async def _read_samples(parts: ConsoleParts, view: View) -> dict[str, Any]:
+async def _read_samples(parts: ConsoleParts, view: View, caller: Caller) -> dict[str, Any]:
     where = DeadLetterFilter(destination_id=view.destination_id, code=view.code or None, reason=view.reason or None)
     found = await parts.queue.browse_dead_letters(where, limit=SAMPLES, newest_first=True)
     meaning, fix = explain(view.code, view.reason)
-    return {"meaning": meaning, "fix": fix, "letters": describe_samples(found)}
+    return {"meaning": meaning, "fix": fix, "letters": describe_samples(found, caller)}
 
 
 async def _build_context(parts: ConsoleParts, view: View) -> dict[str, Any]:

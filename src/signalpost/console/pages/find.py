@@ -4,20 +4,21 @@ The queue tells what is on disk; the debugger's memory adds what leaves no event
 that were not valid.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from signalpost.console.access import Viewer
+from signalpost.console.access import Caller, Viewer
 from signalpost.console.call_steps import CallRow, list_call_rows, trace_found
-from signalpost.console.delivery_view import list_standings
+from signalpost.console.delivery_view import Standing, list_standings
 from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.rendering import render
 from signalpost.history.entries import CallFilter
 from signalpost.model.errors import QueueUnavailable
 from signalpost.model.found_events import FoundEvent, FoundEvents
+from signalpost.model.ids import DestinationId
 
 router = APIRouter()
 
@@ -46,7 +47,7 @@ async def show_find(
         sought=sought,
         trouble=trouble,
         found=found,
-        places=await _describe_places(parts, found.events),
+        places=await _describe_places(parts, caller, found.events),
         filtered=[journey for row in rows for journey in row.journeys if journey.state == "filtered"],
         rows=rows,
     )
@@ -58,16 +59,17 @@ def _find_remembered(parts: ConsoleParts, message_ids: set[str]) -> list[CallRow
     return list_call_rows(sorted(calls, key=lambda call: -call.number))
 
 
-async def _describe_places(parts: ConsoleParts, events: Sequence[FoundEvent]) -> list[dict[str, Any]]:
-    """Each event with its way, and how its destination stands while it waits for it."""
-    if not any(event.state == "pending" for event in events):
-        return [{"event": event, "journey": trace_found(event)} for event in events]
-    backlogs = await parts.queue.read_backlogs()
-    standings = list_standings(parts.workspace.destinations, parts.list_states(), backlogs)
+async def _describe_places(parts: ConsoleParts, caller: Caller, events: Sequence[FoundEvent]) -> list[dict[str, Any]]:
+    """Each event with its way and its payload, and how its destination stands while it waits for it."""
+    standings: Mapping[DestinationId, Standing] = {}
+    if any(event.state == "pending" for event in events):
+        backlogs = await parts.queue.read_backlogs()
+        standings = list_standings(parts.workspace.destinations, parts.list_states(), backlogs)
     return [
         {
             "event": event,
             "journey": trace_found(event),
+            "payload": caller.see(event.server_event) if event.server_event is not None else None,
             "standing": standings.get(event.destination_id) if event.state == "pending" else None,
         }
         for event in events
