@@ -28,6 +28,8 @@ from signalpost.queue.sqlite import SqliteQueue, read_clock
 from signalpost.telemetry import Telemetry
 
 KEY = "wk_test_0123456789abcdef"
+NEXT_KEY = "wk_next_0123456789abcdef"
+"""Of the same source as KEY, which it is about to replace."""
 OTHER_KEY = "wk_other_0123456789abcde"
 SOURCE, OTHER_SOURCE = SourceId("website"), SourceId("shop")
 CALL = {"userId": "u1", "event": "Signed Up"}
@@ -119,7 +121,7 @@ async def running_gateway(
     """
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
     sources = [
-        Source(SOURCE, SOURCE, (WriteKey(KEY),), destinations, **of_source),
+        Source(SOURCE, SOURCE, (WriteKey(KEY), WriteKey(NEXT_KEY)), destinations, **of_source),
         Source(OTHER_SOURCE, OTHER_SOURCE, (WriteKey(OTHER_KEY),), destinations),
     ]
     catalog = Catalog(sources, destinations, "v26.0")

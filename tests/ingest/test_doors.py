@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from signalpost.ingest.routes import TrackingSettings
-from tests.ingest.gateway import CALL, KEY, SOURCE, running_gateway
+from tests.ingest.gateway import CALL, KEY, NEXT_KEY, SOURCE, running_gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SHOP, ELSEWHERE = "https://shop.example", "https://elsewhere.example"
@@ -34,6 +34,12 @@ async def test_a_source_that_is_switched_off(tmp_path):
         settings = await gateway.ask("GET", f"/v1/projects/{KEY}/settings")
     assert (off.status, off.text) == (unknown.status, unknown.text)
     assert (settings.status, settings.body["code"]) == (404, "unknown_source")
+
+
+async def test_two_keys_of_a_source(fresh):
+    """While one key replaces another both are good, and mean one source: what came by either is known by both."""
+    answers = [await fresh.track({**CALL, "messageId": "m"}, key=key) for key in (KEY, NEXT_KEY)]
+    assert [(answer.body["accepted"], answer.body["duplicates"]) for answer in answers] == [(1, 0), (0, 1)]
 
 
 async def test_hostile_keys(gateway):
@@ -118,12 +124,16 @@ async def test_where_settings_point(tmp_path, settings, headers, protocol, host,
 
 @pytest.mark.parametrize("path", ["/sourceConfig/", "/sourceConfig"])
 async def test_rudderstacks_settings(gateway, path):
-    """A source with an id, an empty configuration and no destinations; by key in the query or as user name."""
-    for url, headers in ((f"{path}?writeKey={KEY}", {}), (path, {"Authorization": aiohttp.encode_basic_auth(KEY)})):
-        answer = await gateway.ask("GET", url, headers=headers)
-        assert (answer.status, answer.body["source"]["id"]) == (200, SOURCE)
-        assert (answer.body["source"]["config"], answer.body["source"]["destinations"]) == ({}, [])
-        assert answer.body["source"]["writeKey"] == KEY
+    """A source with an id, an empty configuration and no destinations; by key in the query or as user name.
+
+    Nothing else is told: no destination, and no other key of the source.
+    """
+    for key in (KEY, NEXT_KEY):
+        for url, headers in ((f"{path}?writeKey={key}", {}), (path, {"Authorization": aiohttp.encode_basic_auth(key)})):
+            answer = await gateway.ask("GET", url, headers=headers)
+            assert answer.status == 200
+            nothing = {"enabled": True, "config": {}, "destinations": [], "workspaceId": "signalpost"}
+            assert answer.body == {"source": {"id": SOURCE, "name": SOURCE, "writeKey": key, **nothing}}
     assert (await gateway.ask("GET", path)).body["code"] == "missing_write_key"
     assert (await gateway.ask("GET", f"{path}?writeKey=wk_wrong_0123456789")).body["code"] == "invalid_write_key"
 

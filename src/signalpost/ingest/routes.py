@@ -276,7 +276,7 @@ class TrackingApi:
                 return self._refuse(request, refusal if is_limited else replace(refusal, fault=_UNKNOWN_SOURCE))
             return self._sdk_settings.describe_project(request, key)
         found = self._doors.find_named_source(request) or self._doors.refuse_key(request, None)
-        return self._refuse(request, found) if isinstance(found, Refusal) else describe_source(found)
+        return self._refuse(request, found) if isinstance(found, Refusal) else describe_source(found, request)
 
     def _refuse(self, request: TrackingRequest, refusal: Refusal) -> Answer:
         """Answer, count and sample."""

@@ -7,6 +7,7 @@ from signalpost.catalog import Source
 from signalpost.http_messages import Answer
 from signalpost.ingest.answers import build_answer
 from signalpost.ingest.requests import TrackingRequest
+from signalpost.ingest.write_keys import read_request_key
 
 _FIVE_MINUTES: Final = (b"cache-control", b"max-age=300")
 
@@ -54,12 +55,15 @@ class SdkSettings:
         return f"{scheme}://{request.find_header(b'host') or ''}"
 
 
-def describe_source(source: Source) -> Answer:
-    """For RudderStack's browser SDK, which wants `id`, an object `config` and an array `destinations`."""
-    described = {
+def describe_source(source: Source, request: TrackingRequest) -> Answer:
+    """For RudderStack's browser SDK, which wants `id`, an object `config` and an array `destinations`.
+
+    The key is the one that was sent: who has one of a source's keys learns no other.
+    """
+    described: Mapping[str, object] = {
         "id": source.id,
         "name": source.name,
-        "writeKey": source.write_keys[0],
+        "writeKey": read_request_key(request),
         "enabled": True,
         "config": {},
         "destinations": [],
