@@ -76,12 +76,15 @@ OPEN_PAGES: Final = {
         ("/delivery/trend?period=1h", 10.0),
         ("/delivery/ledger?period=1h", 30.0),
     ),
-    "Debugger": (("/debugger/calls?seen=0", 1.0),),
+    "Debugger": (("/debugger/calls", 1.0),),
 }
-"""What each page asks again while it is open, and every how many seconds. The debugger says what it has seen."""
+"""What each page asks again while it is open, and every how many seconds, unless the answer itself tells when."""
 
 _UNCHANGED: Final = 204
 _SEEN: Final = re.compile(r"[?&;]seen=([^\"&]+)")
+_HEAD: Final = 1_000
+"""Characters in which an answer says how it is asked for again."""
+_EVERY: Final = re.compile(r'hx-trigger="every (\d+)s"')
 
 CONFIGURATION: Final = """
 [server]
@@ -185,7 +188,10 @@ async def _keep_open(gateway: Gateway, requests: Sequence[tuple[str, float]]) ->
         seen = ""
         while True:
             text = await gateway.read(f"{path}?seen={seen}" if seen else path)
-            seen = found[1] if (found := _SEEN.search(text)) else seen
+            if found := _SEEN.search(text[:_HEAD]):
+                seen = found[1]
+            if found := _EVERY.search(text[:_HEAD]):
+                every = float(found[1])
             await asyncio.sleep(every)
 
     await asyncio.gather(*(ask(path, every) for path, every in requests))

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
@@ -106,6 +106,20 @@ async def test_an_open_page_gets_nothing_while_nothing_changes(gateway: Gateway)
     changed = await reader.get(f"/debugger/calls?seen={seen[1]}")
     assert changed.status == 200
     assert "Signed Up" in changed.text
+
+
+async def test_a_flood_is_asked_for_half_as_often(gateway: Gateway) -> None:
+    """A list that was filled within seconds is not read line by line; one that took longer is."""
+    reader = await gateway.sign_in("viewer")
+    history, now = gateway.service.history, datetime.now(UTC)
+
+    async def ask(received_at: datetime) -> str:
+        for number in range(100):
+            history.record(CallEntry(SourceId("web"), received_at, MessageId(f"m{number}"), "track", "x", "accepted"))
+        return (await reader.get("/debugger/calls")).text
+
+    assert 'hx-trigger="every 1s"' in await ask(now - timedelta(minutes=1))
+    assert 'hx-trigger="every 2s"' in await ask(now)
 
 
 async def test_only_an_admin_reveals_and_the_audit_log_says_so(gateway: Gateway) -> None:

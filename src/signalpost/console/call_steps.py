@@ -50,7 +50,7 @@ class Journey:
     destination: str
     event_name: str
     state: str
-    steps: Sequence[Step]
+    steps: tuple[Step, ...]
     why: str = ""
     fix: str = ""
     trace_id: str = ""

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
@@ -13,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from markupsafe import Markup
 
+from signalpost.console.call_steps import Step
 from signalpost.console.delivery_figures import format_change, format_seconds, format_share
 from signalpost.console.static_files import static_url
 from signalpost.turns import Turn
@@ -56,7 +58,7 @@ def _build_environment() -> jinja2.Environment:
         "share": format_share,
         "urlencode_part": lambda name: quote(str(name), safe=""),
     }
-    environment.globals |= {"static_url": static_url}
+    environment.globals |= {"static_url": static_url, "tracker": _draw_tracker}
     return environment
 
 
@@ -88,6 +90,13 @@ def format_breakable(text: str) -> Markup:
 def format_json(value: Any) -> str:
     """JSON for people to read."""
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@cache
+def _draw_tracker(state: str, steps: tuple[Step, ...]) -> Markup:
+    """Where a call is now, as four dots. A long list has few that differ."""
+    drawn: Markup = _environment.get_template("journey.html").module.tracker(state, steps)  # type: ignore[attr-defined]
+    return drawn
 
 
 _environment: Final = _build_environment()

@@ -1,8 +1,10 @@
 """The debugger: the last calls of each source as they come, where each is now, and what was refused at the door.
 
-The open page asks once a second. While nothing has changed the answer is empty, and costs next to nothing.
+The open page asks once a second, and half as often while more comes than anybody reads. While nothing has changed the
+answer is empty, and costs next to nothing.
 """
 
+from datetime import timedelta
 from itertools import islice
 from typing import Annotated, Any, Final
 
@@ -30,6 +32,8 @@ router = APIRouter()
 _UNCHANGED: Final = 204
 _ROWS: Final = 100
 _REFUSED_ROWS: Final = 6
+_FLOOD: Final = timedelta(seconds=10)
+"""A list that was filled within this time is not read line by line."""
 
 TYPES: Final = ("track", "page", "screen", "identify", "group", "alias")
 OUTCOMES: Final = (
@@ -163,6 +167,7 @@ def _collect(parts: ConsoleParts, caller: Caller, search: CallSearch, most_rows:
         "sources": [source.name for source in sources],
         "found": len(found),
         "rows": list_call_rows(shown),
+        "every_seconds": 2 if len(shown) >= _ROWS and parts.now() - shown[_ROWS - 1].received_at < _FLOOD else 1,
         "seen": fingerprint(search, shown, refused) + f"-{len(found)}",
         "refused": [(show_refusal(row), find_fix(row.kind.code)) for row in refused[:_REFUSED_ROWS]],
         "more_refused": max(0, len(refused) - _REFUSED_ROWS),
