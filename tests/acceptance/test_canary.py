@@ -33,7 +33,7 @@ PLAIN = {
     "street": [STREET, STREET.lower(), "Birdcage%20Terrace"],
     "token": [TOKEN],
 }
-NAMED = re.compile(rf"(first|last)_?name(\W|&#?\w+;)*({FIRST_NAME}|{LAST_NAME})", re.IGNORECASE)
+NAMED = re.compile(rf"(first|last)_?name(<[^>]*>|&#?\w+;|\W)*({FIRST_NAME}|{LAST_NAME})", re.IGNORECASE)
 HASHED = hashlib.sha256(EMAIL.encode()).hexdigest()
 
 TRAITS = {

@@ -19,14 +19,12 @@ from tests.faults.harness import Load, arm, disarm, find_lost, wait_until
 INSTALL = "sudo apt-get install faketime"
 _PATIENCE = 240.0
 
-# How wrong, and by which fault of Meta the events wait: those that are retried are put off by the wrong clock, and what
-# a clock an hour ahead has put off waits for that hour.
 WRONG_BY = {
-    "an hour ahead": (timedelta(hours=1), "token_invalid_session"),
-    "an hour back": (timedelta(hours=-1), "service_unavailable"),
-    "8 days ahead": (timedelta(days=8), "service_unavailable"),
-    "8 days back": (timedelta(days=-8), "service_unavailable"),
-    "1970": (datetime(1970, 1, 2, tzinfo=UTC) - datetime.now(UTC), "service_unavailable"),
+    "an hour ahead": timedelta(hours=1),
+    "an hour back": timedelta(hours=-1),
+    "8 days ahead": timedelta(days=8),
+    "8 days back": timedelta(days=-8),
+    "1970": datetime(1970, 1, 2, tzinfo=UTC) - datetime.now(UTC),
 }
 
 NEW_YORK = {
@@ -59,7 +57,7 @@ class WallClock:
         self._file.write_text(f"{ahead.total_seconds():+.0f}")
 
 
-def live_through(folder: Path, library: Path, wrong_by: timedelta, trouble: str) -> list[str]:
+def live_through(folder: Path, library: Path, wrong_by: timedelta) -> list[str]:
     """Set the clock while events wait, start again with it, and set it right: what should not have come of it.
 
     While it runs, only the monotonic clock tells of the jump, since Meta takes nothing; after the start nothing does,
@@ -72,8 +70,8 @@ def live_through(folder: Path, library: Path, wrong_by: timedelta, trouble: str)
         with running("serve", "--config", config, folder=folder, environment=clock.environment) as gateway:
             load = Load(gateway.announced["tracking_url"], count(1), interval_seconds=0.1)
             load.start()
-            wait_until(lambda: read_json(f"{meta_url}/_emulator/ledger?limit=0")["totals"]["accepted"] >= 100)
-            arm(meta_url, trouble)
+            wait_until(lambda: _count_accepted(meta_url) >= 100)
+            arm(meta_url, "service_unavailable")
             taken = len(load.acknowledged)
             wait_until(lambda: len(load.acknowledged) >= taken + 200)
             load.stop()
@@ -104,7 +102,7 @@ def live_through(folder: Path, library: Path, wrong_by: timedelta, trouble: str)
 def change_summer_time(folder: Path, library: Path, at: datetime) -> list[str]:
     """Run on across the hour that New York skips or has twice: what should not have come of it."""
     clock = WallClock(library, folder / "clock")
-    clock.set(at - datetime.now(UTC) - timedelta(seconds=10))
+    clock.set(at - datetime.now(UTC) - timedelta(minutes=2))  # as long as all of it may take to start
     environment = {**clock.environment, "TZ": "America/New_York"}
     with running("emulator", "--port", "0", folder=folder, environment=environment) as meta:
         meta_url = meta.announced["url"]
@@ -112,7 +110,9 @@ def change_summer_time(folder: Path, library: Path, at: datetime) -> list[str]:
         with running("serve", "--config", config, folder=folder, environment=environment) as gateway:
             load = Load(gateway.announced["tracking_url"], count(1), interval_seconds=0.1)
             load.start()
-            time.sleep(20)
+            wait_until(lambda: _count_accepted(meta_url) >= 100)
+            clock.set(at - datetime.now(UTC) - timedelta(seconds=5))
+            time.sleep(15)
             load.stop()
             ledger = drain(gateway)
             is_paused = "reason=" in _read_metrics(gateway.announced["console_url"], "destination_paused")
@@ -122,7 +122,7 @@ def change_summer_time(folder: Path, library: Path, at: datetime) -> list[str]:
     objections = {
         f"{len(lost)} lost": lost,
         "it did not run across the change": not min(times) < at.timestamp() < max(times),
-        "event times an hour apart": max(times) - min(times) > 60,
+        "event times an hour apart": max(times) - min(times) > 600,
         "paused": is_paused,
         "expired": ledger["events"]["expired"],
         f"refused: {ledger['events']['rejected']}": _count_refused(ledger),
@@ -136,7 +136,8 @@ def run_all(folder: Path, library: Path) -> list[str]:
     with ThreadPoolExecutor(len(WRONG_BY) + len(NEW_YORK)) as pool:
         running_cases = {
             **{
-                name: pool.submit(live_through, _make(folder / name), library, *case) for name, case in WRONG_BY.items()
+                name: pool.submit(live_through, _make(folder / name), library, wrong_by)
+                for name, wrong_by in WRONG_BY.items()
             },
             **{
                 name: pool.submit(change_summer_time, _make(folder / name), library, at)
@@ -154,6 +155,10 @@ def _make(folder: Path) -> Path:
 def _read_metrics(console_url: str, name: str) -> str:
     text = requests.get(f"{console_url}/metrics", timeout=10).text
     return "\n".join(line for line in text.splitlines() if line.startswith(f"signalpost_{name}"))
+
+
+def _count_accepted(meta_url: str) -> int:
+    return int(read_json(f"{meta_url}/_emulator/ledger?limit=0")["totals"]["accepted"])
 
 
 def _count_refused(ledger: Mapping[str, Any]) -> int:
