@@ -16,7 +16,7 @@ def test_second_process_is_refused(tmp_path: Path, meta_url: str) -> None:
     config = write_configuration(tmp_path, meta_url)
     with running("serve", "--config", str(config), folder=tmp_path) as gateway:
         command = [sys.executable, "-m", "signalpost", "serve", "--config", str(config)]
-        second = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        second = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60)
         assert (second.returncode, "already running" in second.stderr) == (3, True)
         load = Load(gateway.announced["tracking_url"], count(1))
         load.start()

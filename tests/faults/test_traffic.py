@@ -48,6 +48,7 @@ def test_refused_token_under_load(tmp_path: Path, meta_url: str) -> None:
 
 def test_stops_under_load(tmp_path: Path, meta_url: str) -> None:
     """F15: at 20 stops in the middle of the traffic nothing is lost and nothing repeated; each ends with 0."""
+    arm(meta_url, "late_answer", params={"ms": 300})  # so that at each stop Meta has taken what it has not answered yet
     numbers = count(1)
     acknowledged: list[str] = []
     config = write_configuration(tmp_path, meta_url)
@@ -61,6 +62,7 @@ def test_stops_under_load(tmp_path: Path, meta_url: str) -> None:
             assert time.monotonic() - began < LONGEST_STOP_SECONDS
             load.stop()
             acknowledged += load.acknowledged
+    disarm(meta_url)
     with running("serve", "--config", str(config), folder=tmp_path) as gateway:
         ledger = drain(gateway)
     assert find_lost(acknowledged, meta_url, tmp_path / "data") == []
