@@ -1,12 +1,13 @@
 """Who gets in: origins, switched-off sources, settings for SDKs; and what the log says of wrong keys."""
 
+import asyncio
 from ipaddress import ip_network
 
 import aiohttp
 import pytest
 
 from signalpost.ingest.routes import TrackingSettings
-from tests.ingest.gateway import CALL, KEY, NEXT_KEY, SOURCE, running_gateway
+from tests.ingest.gateway import CALL, KEY, NEXT_KEY, SOURCE, Gateway, build_call, running_gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SHOP, ELSEWHERE = "https://shop.example", "https://elsewhere.example"
@@ -144,6 +145,37 @@ async def test_jitsus_key(gateway):
         "/api/s/track", {**CALL, "writeKey": "***"}, key=None, headers={"X-Write-Key": f"{KEY}:s"}
     )
     assert answer.body["accepted"] == 1
+
+
+async def begin_large_body(gateway: Gateway, source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Send 200 KB of a batch of 4 MB from an address, and then nothing more."""
+    host, port = gateway.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), local_addr=(source, 0))
+    writer.write(b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n" + b" " * 200_000)
+    return reader, writer
+
+
+async def test_large_bodies_that_never_end(tmp_path):
+    """They get half of the memory if of one address, and seven eighths in all: others, and single calls, are served."""
+    async with running_gateway(tmp_path, settings=TrackingSettings(body_memory_bytes=1_000_000)) as gateway:
+
+        async def see_one_refused(source: str, bodies: int) -> None:
+            begun = [await begin_large_body(gateway, source) for _ in range(bodies)]
+            held.extend(begun)
+            answers = [asyncio.create_task(reader.read(12)) for reader, _ in begun]
+            refused, waiting = await asyncio.wait(answers, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+            assert [task.result() for task in refused] == [b"HTTP/1.1 503"]
+            for task in waiting:
+                task.cancel()
+
+        held: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        await see_one_refused("127.0.0.2", 3)
+        assert (await gateway.batch([build_call(properties={"x": "y" * 30_000})] * 5)).body["accepted"] == 5
+        held += [await begin_large_body(gateway, "127.0.0.3") for _ in range(2)]
+        await see_one_refused("127.0.0.4", 1)
+        assert (await gateway.track(CALL)).body["accepted"] == 1
+        for _, writer in held:
+            writer.close()
 
 
 async def test_no_room_for_more_bodies(tmp_path):
