@@ -133,6 +133,7 @@ def list_pages(text: str) -> Iterator[str]:
     """Addresses that carry the text themselves."""
     each = quote_name(text)
     yield f"/delivery?destination={each}&period={each}"
+    yield f"/delivery/discard?destination={each}"
     yield f"/dead-letters?destination={each}&code={each}&reason={each}&event_name={each}"
     yield from (f"/find?id={each}", f"/find?id={each}-0", f"/find?id={each}-1")
     yield from (f"/debugger?search={each}", f"/debugger?source={each}&type={each}", f"/sources/{each}")
@@ -145,6 +146,7 @@ PAGES = (
     "dead-letters",
     "debugger",
     "find",
+    "account",
     "tester",
     "sources",
     "destinations",
