@@ -10,7 +10,7 @@ import pytest
 from signalpost.model.dead_letters import DeadLetterFilter
 from signalpost.model.delivery import RefusedCall
 from signalpost.model.errors import LeaseLost, QueueUnavailable
-from signalpost.model.found_events import FoundEvents
+from signalpost.model.found_events import MOST_FOUND, FoundEvents
 from signalpost.model.ids import SourceId
 from signalpost.model.ledger import Backlog, EventFlow, MatchKeyCoverage, PendingCounts
 from signalpost.queue.interface import Queue
@@ -669,6 +669,11 @@ class QueueContract:
         await bench.queue.prune()
         (kept,) = (await bench.queue.find_events("order-7")).events
         assert (kept.state, kept.server_event, kept.is_damaged) == ("delivered", None, False)
+
+    async def test_not_too_many_are_found(self, bench: Bench):
+        """A sender gives all its events one event_id."""
+        await bench.queue.put([build_call(f"m{number}", event_id="same") for number in range(MOST_FOUND + 5)])
+        assert len((await bench.queue.find_events("same")).events) == MOST_FOUND
 
     async def test_an_event_is_found_when_repeats_are_no_longer_noticed(self, bench: Bench):
         """Of a call of last week its dead letter is still there."""

@@ -128,7 +128,8 @@ def list_standings(
 
 
 def _describe_entry(entry: DestinationEntry, state: DestinationState | None) -> Standing:
-    if entry.is_enabled and not entry.settings.access_token:
+    is_damaged = state is not None and state.damage is not None
+    if entry.is_enabled and not entry.settings.access_token and not is_damaged:
         return replace(_TOKENLESS, can_discard=state is not None and state.pause is not None)
     return describe_standing(state)
 

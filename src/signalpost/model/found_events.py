@@ -1,11 +1,14 @@
 """Where the events of one call are: the answer to "what became of this messageId, or event_id?"."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from signalpost.model.ids import DatasetId, DestinationId, MessageId, SourceId
+
+MOST_FOUND: Final = 100
+"""Of those that wait, of dead letters, and of what has ended: a sender may give every event the same event_id."""
 
 
 class FoundEvent(msgspec.Struct, frozen=True):
@@ -40,7 +43,8 @@ class FoundEvents(msgspec.Struct, frozen=True):
     """What is known of a messageId or event_id.
 
     accepted_at: when calls with it were accepted, as long as repeats are noticed (24 hours). A call that was accepted
-    and has no event was filtered, and only counted; or its events ended longer ago than their retention.
+    and has no event was filtered, and only counted; or its events ended longer ago than their retention. events: at
+    most MOST_FOUND of a kind.
     """
 
     accepted_at: tuple[datetime, ...]

@@ -13,7 +13,7 @@ import apsw
 import msgspec
 
 from signalpost.model.delivery import DISCARDED
-from signalpost.model.found_events import FoundEvent, FoundEvents
+from signalpost.model.found_events import MOST_FOUND, FoundEvent, FoundEvents
 from signalpost.model.ids import SourceId
 from signalpost.queue.checksums import is_sound
 from signalpost.queue.instants import from_milliseconds
@@ -36,15 +36,15 @@ _MATCHING: Final = "(message_id = ?1 OR event_id = ?1) AND (?2 IS NULL OR source
 _FIND_PENDING: Final = f"""
     SELECT {_FACTS}, due_at, coalesce(last_outcome, '')
     FROM queued_events AS found LEFT JOIN payloads ON payloads.id = found.id
-    WHERE {_MATCHING} AND found.id BETWEEN ?3 AND ?4"""  # noqa: S608
+    WHERE {_MATCHING} AND found.id BETWEEN ?3 AND ?4 LIMIT {MOST_FOUND}"""  # noqa: S608
 _FIND_DEAD_LETTERS: Final = f"""
     SELECT {_FACTS}, found.id, code, reason, detail, rejected_at, fbtrace_id
     FROM dead_letters AS found LEFT JOIN payloads ON payloads.id = found.id
-    WHERE {_MATCHING} AND found.id BETWEEN ?3 AND ?4"""  # noqa: S608
+    WHERE {_MATCHING} AND found.id BETWEEN ?3 AND ?4 LIMIT {MOST_FOUND}"""  # noqa: S608
 _FIND_ENDED: Final = f"""
     SELECT {_FACTS}, state, ended_at, fbtrace_id, flags
     FROM ended_events AS found LEFT JOIN payloads ON payloads.id = found.event
-    WHERE {_MATCHING} AND found.event BETWEEN ?3 AND ?4"""  # noqa: S608
+    WHERE {_MATCHING} AND found.event BETWEEN ?3 AND ?4 LIMIT {MOST_FOUND}"""  # noqa: S608
 
 _ENDS: Final[dict[str, tuple[Any, str, str]]] = {
     "delivered": ("delivered", "", ""),

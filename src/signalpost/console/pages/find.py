@@ -17,7 +17,7 @@ from signalpost.console.parts import ConsoleParts, Parts
 from signalpost.console.rendering import render
 from signalpost.history.entries import CallFilter
 from signalpost.model.errors import QueueUnavailable
-from signalpost.model.found_events import FoundEvent, FoundEvents
+from signalpost.model.found_events import MOST_FOUND, FoundEvent, FoundEvents
 from signalpost.model.ids import DestinationId
 
 router = APIRouter()
@@ -47,6 +47,7 @@ async def show_find(
         sought=sought,
         trouble=trouble,
         found=found,
+        most=MOST_FOUND,
         places=await _describe_places(parts, caller, found.events),
         filtered=[journey for row in rows for journey in row.journeys if journey.state == "filtered"],
         rows=rows,
