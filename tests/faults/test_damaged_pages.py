@@ -28,8 +28,8 @@ def build_payload(number: int) -> bytes:
     return b'{"event_id":"m%d","filler":"%s"}' % (number, b"x" * 900)
 
 
-async def write_damaged_queue(folder: Path, table: str, *, deliver: bool = False) -> None:
-    """A stopped queue with 400 events, of whose `table` or index a page in the middle is rubbish."""
+async def write_damaged_queue(folder: Path, table: str, *, place: int | None = None, deliver: bool = False) -> None:
+    """A stopped queue with 400 events, of whose `table` or index a page is rubbish; in the middle unless told."""
     queue = SqliteQueue.open(folder, now=Clock().now)
     await queue.put([build_call(f"m{number}", payload=build_payload(number)) for number in range(EVENTS)])
     if deliver:
@@ -41,7 +41,7 @@ async def write_damaged_queue(folder: Path, table: str, *, deliver: bool = False
         pages = [page for (page,) in connection.execute(find, (table,))]
         size = connection.pragma("page_size")
     content = bytearray(file.read_bytes())
-    start = (pages[len(pages) // 2] - 1) * size
+    start = (pages[len(pages) // 2 if place is None else place] - 1) * size
     content[start : start + size] = b"\xa5" * size
     file.write_bytes(content)
 
@@ -137,6 +137,17 @@ def test_every_surface_tells(tmp_path: Path):
 def find_damage(gateway: Program) -> str:
     (state,) = gateway.read_api("/api/delivery")
     return state["damage"] or ""
+
+
+async def test_a_call_that_can_not_be_stored_is_refused_with_advice(tmp_path: Path):
+    """When new rows belong on the damaged page, nothing is acknowledged, and the log says what to do."""
+    await write_damaged_queue(tmp_path, "queued_events", place=-1)
+    told: list[str] = []
+    queue = SqliteQueue.open(tmp_path, now=Clock().now, on_trouble=told.append)
+    with pytest.raises(QueueUnavailable):
+        await queue.put([build_call("later")])
+    assert any("CorruptError" in trouble and "signalpost recover" in trouble for trouble in told)
+    await queue.close()
 
 
 async def test_a_destination_that_stands_still_is_told(tmp_path: Path):

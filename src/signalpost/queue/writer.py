@@ -16,6 +16,7 @@ import apsw
 import msgspec
 
 from signalpost import failpoints
+from signalpost.model.destination_state import DAMAGE_FIX
 from signalpost.model.errors import QueueUnavailable
 from signalpost.queue.puts import PreparedPut, PutStore, StoredPut
 from signalpost.queue.seen_calls import SeenCalls
@@ -164,7 +165,8 @@ class Writer:
 
     def _refuse(self, group: list[_Write], error: BaseException) -> None:
         # Only SQLite's own words are safe to repeat: the text of another exception may quote an event.
-        self._on_trouble(f"{type(error).__name__}: {error}" if isinstance(error, apsw.Error) else type(error).__name__)
+        told = f"{type(error).__name__}: {error}" if isinstance(error, apsw.Error) else type(error).__name__
+        self._on_trouble(f"{told}. {DAMAGE_FIX}" if isinstance(error, apsw.CorruptError) else told)
         _answer(group, [_build_refusal(error) for _ in group])
 
     def _give_up(self, error: BaseException) -> None:
