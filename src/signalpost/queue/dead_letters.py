@@ -5,7 +5,7 @@ ledger. What is written runs in the write thread, inside the open transaction.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import apsw
@@ -45,23 +45,24 @@ _READ: Final = f"""
 # Find the ids of the next ones that match.
 _FIND: Final = f"SELECT id FROM dead_letters WHERE id > ?8 AND {_MATCHING} ORDER BY id LIMIT ?9"  # noqa: S608
 
-# Count those that match by destination and reason.
-_COUNT: Final = f"""
-    SELECT destination_id, code, reason, count(*), max(rejected_at) FROM dead_letters WHERE {_MATCHING}
-    GROUP BY destination_id, code, reason ORDER BY count(*) DESC"""  # noqa: S608
+# Find the next group in the order of the index: a leap to beyond the latest of this one.
+_FIND_GROUP: Final = """
+    SELECT destination_id, code, reason FROM dead_letters
+    WHERE (destination_id, code, reason, rejected_at) > (?1, ?2, ?3, 1 << 62)
+    ORDER BY destination_id, code, reason LIMIT 1"""
 
-# The same where no more than destination and reason matter, from a few pages of the file: counters tell how many were
-# rejected and what became of them, an index when the latest was. A code without a reason is older than such counters.
+# Count those of a group that match: of the index, only what lies between two times is read.
+_COUNT: Final = """
+    SELECT count(*), max(rejected_at) FROM dead_letters WHERE destination_id = ?1 AND code = ?2 AND reason = ?3
+    AND (?4 IS NULL OR source_id = ?4) AND (?5 IS NULL OR event_name = ?5)
+    AND rejected_at >= coalesce(?6, 0) AND rejected_at < coalesce(?7, 1 << 62)"""
+
+# The same of a whole group: counters tell how many there are, the end of its part of the index when the latest was.
 _COUNT_BY_COUNTERS: Final = """
-    SELECT *, (
-        SELECT max(rejected_at) FROM dead_letters WHERE (destination_id, code, reason) = (destination, family, rule)
-    ) AS last_at FROM (
-        SELECT destination_id AS destination, substr(code, 1, instr(code, '/') - 1) AS family,
-            substr(code, instr(code, '/') + 1) AS rule, sum(iif(state = 'rejected', count, -count)) AS number
-        FROM ledger WHERE span = 0 AND state IN ('rejected', 'requeued', 'discarded', 'aged_out') AND code LIKE '%/%'
-        GROUP BY 1, 2, 3)
-    WHERE (?1 IS NULL OR destination = ?1) AND (?2 IS NULL OR family = ?2) AND (?3 IS NULL OR rule = ?3)
-        AND number > 0 AND last_at IS NOT NULL ORDER BY number DESC"""
+    SELECT coalesce(sum(iif(state = 'rejected', count, -count)), 0), (
+        SELECT max(rejected_at) FROM dead_letters WHERE destination_id = ?1 AND code = ?2 AND reason = ?3)
+    FROM ledger WHERE span = 0 AND start = 0 AND destination_id = ?1 AND code = ?2 || '/' || ?3
+        AND state IN ('rejected', 'requeued', 'discarded', 'aged_out')"""
 
 # Read what decides whether dead letters may be sent again.
 _READ_FOR_REQUEUE: Final = """
@@ -137,13 +138,35 @@ def find(connection: apsw.Connection, where: DeadLetterFilter, after_id: int, li
 
 def count(connection: apsw.Connection, where: DeadLetterFilter) -> list[DeadLetterGroup]:
     """How many match, by destination and reason; the largest group first."""
-    query, bindings = _COUNT, _bind_filter(where)
-    if where == DeadLetterFilter(destination_id=where.destination_id, code=where.code, reason=where.reason):
-        query, bindings = _COUNT_BY_COUNTERS, (where.destination_id, where.code, where.reason)
-    return [
-        DeadLetterGroup(destination_id, code, reason, number, from_milliseconds(last_at))
-        for destination_id, code, reason, number, last_at in connection.execute(query, bindings)
-    ]
+    wanted, groups = (where.destination_id, where.code, where.reason), []
+    for group in _find_groups(connection):
+        if all(given in {None, of_group} for given, of_group in zip(wanted, group, strict=True)):
+            number, last_at = _count_group(connection, group, where)
+            if number:
+                groups.append(DeadLetterGroup(*group, number, from_milliseconds(last_at)))
+    return sorted(groups, key=lambda group: -group.count)
+
+
+def _find_groups(connection: apsw.Connection) -> Iterator[tuple[DestinationId, str, str]]:
+    """Destination, code and reason of all dead letters; as few pages are read as there are groups."""
+    group = ("", "", "")
+    while found := connection.execute(_FIND_GROUP, group).fetchone():
+        group = found
+        yield found
+
+
+def _count_group(
+    connection: apsw.Connection, group: tuple[DestinationId, str, str], where: DeadLetterFilter
+) -> tuple[int, int]:
+    """How many of a group match, and when the latest was rejected."""
+    _, source_id, _, _, *others = _bind_filter(where)
+    rows: list[tuple[Any, ...]] = []
+    if source_id is None and others == [None, None, None]:
+        rows = connection.execute(_COUNT_BY_COUNTERS, group).fetchall()
+    if not rows or rows[0][0] <= 0:  # counters can't tell, or are damaged: the rows are there
+        rows = connection.execute(_COUNT, (*group, source_id, *others)).fetchall()
+    number, last_at = rows[0]
+    return number, last_at
 
 
 def plan_requeue(
