@@ -4,20 +4,26 @@ At the start it would take a third of a second from every gateway, also from tho
 """
 
 import asyncio
+from typing import Final
 
 from fastapi import FastAPI, Request
 
 from signalpost.console.api_reference import build_document
-from signalpost.console.rendering import compile_templates
+from signalpost.console.rendering import compile_template, list_templates
+
+_REST_SECONDS: Final = 0.02
 
 
 async def prepare_first_looks(request: Request) -> None:
     """Begin, at the first request for a page; whoever asks does not wait for it."""
     state = request.app.state
     if not hasattr(state, "preparing"):
-        state.preparing = asyncio.create_task(asyncio.to_thread(_prepare, request.app))
+        state.preparing = asyncio.create_task(_prepare(request.app))
 
 
-def _prepare(app: FastAPI) -> None:
-    compile_templates()
-    build_document(app)
+async def _prepare(app: FastAPI) -> None:
+    """A bit at a time, so that who asked first is not held up, and neither are calls."""
+    for name in list_templates():
+        await asyncio.sleep(_REST_SECONDS)
+        await asyncio.to_thread(compile_template, name)
+    await asyncio.to_thread(build_document, app)

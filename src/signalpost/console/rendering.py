@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -102,10 +102,14 @@ def _draw_tracker(state: str, steps: tuple[Step, ...]) -> Markup:
 _environment: Final = _build_environment()
 
 
-def compile_templates() -> None:
-    """Compile every template now, which takes some 10 ms each, instead of when it is first rendered."""
-    for name in _environment.list_templates():
-        _environment.get_template(name)
+def list_templates() -> Sequence[str]:
+    """The names of all templates."""
+    return _environment.list_templates()
+
+
+def compile_template(name: str) -> None:
+    """Compile a template now, which takes some 10 ms, instead of when it is first rendered."""
+    _environment.get_template(name)
 
 
 def _build_navigation(app: FastAPI, *, is_admin: bool) -> list[tuple[str, str, str]]:
