@@ -53,7 +53,7 @@ async def test_delivers_and_settles(bench):
     assert counts.pending.total == 0
     (request,) = bench.store.requests
     assert (request.event_count, request.dataset_id) == (3, DATASET)
-    assert bench.read_metric("events_delivered_total", event_name="custom") == 3
+    await poll(lambda: bench.read_metric("events_delivered_total", event_name="custom") == 3)  # told last
     assert bench.read_metric("delivery_requests_total", outcome="accepted") == 1
     (event,) = bench.history.recent("website")[0].events
     assert (event.state, event.detail) == ("delivered", request.fbtrace_id)

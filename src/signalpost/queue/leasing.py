@@ -12,7 +12,7 @@ import apsw
 from signalpost.model.ids import DestinationId
 from signalpost.queue.fresh_events import FreshEvents
 from signalpost.queue.leases import Leases
-from signalpost.queue.reading import EventsRead, find_due, find_next_due, read_events
+from signalpost.queue.reading import EventsRead, find_due, find_later, find_next_due, read_events
 
 # A sleeping lease looks at the clock at least this often: the wall clock may be set while it sleeps.
 _LONGEST_SLEEP_SECONDS: Final = 1.0
@@ -31,6 +31,10 @@ class Leasing:
         held = self._leases.find_held(destination_id)
         due = find_due(self._reader, destination_id, now_ms, limit + len(held))
         return [id_ for id_ in due if id_ not in held][:limit] if held else due
+
+    def find_later(self, destination_id: DestinationId, now_ms: int) -> list[int]:
+        """Ids of events whose next attempt lies ahead."""
+        return find_later(self._reader, destination_id, now_ms)
 
     def seconds_until_due(self, destination_id: DestinationId, now_ms: int) -> float:
         """How long a lease that found nothing may sleep."""

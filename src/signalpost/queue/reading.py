@@ -36,6 +36,9 @@ _FIND_DUE: Final = """
 # Find when the next retry is due.
 _FIND_NEXT_DUE: Final = "SELECT min(due_at) FROM queued_events WHERE destination_id = ?1 AND due_at > ?2"
 
+# Find all whose retry lies ahead, as one JSON array.
+_FIND_LATER: Final = "SELECT json_group_array(id) FROM queued_events WHERE destination_id = ?1 AND due_at > ?2"
+
 # Read what is known of events, in the given order: as one JSON array, and their checksums end to end.
 _READ_FACTS: Final = """
     SELECT json_group_array(json_array(queued.id, source_id, message_id, dataset_id, event_name, event_id, event_time,
@@ -93,6 +96,12 @@ def find_next_due(connection: apsw.Connection, destination_id: DestinationId, no
     """When the next retry is due, in milliseconds; None when nothing is being retried."""
     next_due: int | None = connection.execute(_FIND_NEXT_DUE, (destination_id, now_ms)).get
     return next_due
+
+
+def find_later(connection: apsw.Connection, destination_id: DestinationId, now_ms: int) -> list[int]:
+    """Ids of all events whose next attempt lies ahead; never very many, since a destination in trouble is left be."""
+    found: str = connection.execute(_FIND_LATER, (destination_id, now_ms)).get
+    return msgspec.json.decode(found, type=list[int])
 
 
 def read_events(

@@ -14,7 +14,6 @@ import msgspec
 
 from signalpost import failpoints
 from signalpost.model.delivery import DISCARDED_BY_OPERATOR, DeadReason
-from signalpost.model.ids import DestinationId
 from signalpost.queue.ledger import EventState, LedgerCounts, LedgerStore, find_latency_bucket
 
 # What mapping rejects, and what the queue itself found damaged; sending it again would change nothing.
@@ -52,9 +51,7 @@ _POSTPONE_EVENTS: Final = """
     FROM jsonb_each(?3) AS leased WHERE queued_events.id = leased.value->>0"""
 
 # Let events whose next attempt lies ahead be due now.
-_BRING_FORWARD: Final = """
-    UPDATE queued_events SET due_at = ?2 WHERE id IN (
-        SELECT id FROM queued_events WHERE destination_id = ?1 AND due_at > ?2 LIMIT ?3)"""
+_BRING_FORWARD: Final = "UPDATE queued_events SET due_at = ?1 WHERE id IN carray(?2) AND due_at > ?1"
 
 # Empty the texts of rows that can't be read; the destination was found by its own text and is sound.
 _BLANK_TEXTS: Final = """
@@ -125,10 +122,9 @@ def postpone(connection: apsw.Connection, attempts: Mapping[int, int], due_ms: i
     connection.execute(_POSTPONE_EVENTS, (due_ms, detail, msgspec.json.encode([*attempts.items()]).decode()))
 
 
-def bring_forward(connection: apsw.Connection, destination_id: DestinationId, now_ms: int, limit: int) -> int:
-    """Due now instead of later; how many were, `limit` at most."""
-    connection.execute(_BRING_FORWARD, (destination_id, now_ms, limit))
-    return connection.changes()
+def bring_forward(connection: apsw.Connection, ids: Sequence[int], now_ms: int) -> None:
+    """Due now instead of later."""
+    connection.execute(_BRING_FORWARD, (now_ms, bind(ids)))
 
 
 def bury(connection: apsw.Connection, ledger: LedgerStore, ids: Sequence[int], now_ms: int, reason: DeadReason) -> None:

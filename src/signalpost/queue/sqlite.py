@@ -233,13 +233,13 @@ class SqliteQueue(Inquiries):
 
     async def bring_forward(self, destination_id: DestinationId) -> int:
         """What waits for its next attempt is due now."""
-        step = functools.partial(
-            settling.bring_forward, destination_id=destination_id, now_ms=self._now_ms(), limit=ROWS_PER_STEP
-        )
-        brought, of_step = 0, ROWS_PER_STEP
-        while of_step == ROWS_PER_STEP:
-            of_step = await self._writer.settle(step, ROWS_PER_STEP)
-            brought += of_step
+        now_ms, brought = self._now_ms(), 0
+        with self._damage.noting(destination_id):
+            later = self._leasing.find_later(destination_id, now_ms)
+        step = functools.partial(settling.bring_forward, now_ms=now_ms)
+        for start in range(0, len(later), ROWS_PER_STEP):
+            ids = later[start : start + ROWS_PER_STEP]
+            brought += len(ids) - len(await self._damage.settle(self._writer, ids, step))
         self._arrivals.announce(destination_id, brought)
         return brought
 
