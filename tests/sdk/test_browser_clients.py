@@ -11,7 +11,7 @@ import pytest
 from tests.browser.conftest import Visitor, browser, visitor  # noqa: F401 - fixtures
 from tests.sdk.lines import Line
 from tests.sdk.recording_proxy import REFUSALS, RecordingProxy, Trouble, recording_proxy, split_by_status
-from tests.sdk.test_server_clients import ALL_TYPES, BATCHING, SNIPPETS, STANDARD, check_arrival
+from tests.sdk.test_server_clients import ALL_TYPES, BATCHING, SCRIPT_TAG, SNIPPETS, STANDARD, check_arrival
 from tests.sdk.web_page import serving_page
 
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.needs_sdk_clients, pytest.mark.asyncio(loop_scope="session")]
@@ -38,7 +38,12 @@ async def wait_for_calls(proxy: RecordingProxy, count: int, timeout_seconds: flo
 
 
 @pytest.mark.parametrize(
-    ("sdk", "paths"), [(STANDARD, {f"/v1/{kind[0]}" for kind in ALL_TYPES}), (BATCHING, {"/v1/b"})]
+    ("sdk", "paths"),
+    [
+        (STANDARD, {f"/v1/{kind[0]}" for kind in ALL_TYPES}),
+        (SCRIPT_TAG, {f"/v1/{kind[0]}" for kind in ALL_TYPES}),
+        (BATCHING, {"/v1/b"}),
+    ],
 )
 async def test_every_call_arrives_once(
     sdk: str,

@@ -26,6 +26,7 @@ CLIENTS = [
 ]
 JITSU = "@jitsu/js"
 STANDARD, BATCHING = "@segment/analytics-next", "@segment/analytics-next-batching"
+SCRIPT_TAG = "@segment/analytics-next-script"
 EMAIL_HASH = hashlib.sha256(b"jo@example.com").hexdigest()
 USER_HASH = hashlib.sha256(b"u1").hexdigest()
 
@@ -147,4 +148,4 @@ def test_jitsu_never_sends_again(line: Line, tmp_path: Path) -> None:
 
 def test_every_snippet_is_run() -> None:
     """Each snippet that a page calls run by these tests is."""
-    assert sorted(SNIPPETS) == sorted([*CLIENTS, JITSU, STANDARD, BATCHING])
+    assert sorted(SNIPPETS) == sorted([*CLIENTS, JITSU, STANDARD, SCRIPT_TAG, BATCHING])

@@ -10,22 +10,24 @@ from tests.sdk.snippets import SDK
 BUNDLES = SDK / "javascript/node_modules/@segment/analytics-next/dist/umd"
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Shop</title><link rel="icon" href="data:,">
-<script type="importmap">{"imports": {"@segment/analytics-next": "/analytics-next.js"}}</script>
+%s</head><body>A shop</body></html>"""
+SCRIPT = """<script type="importmap">{"imports": {"@segment/analytics-next": "/analytics-next.js"}}</script>
 <script src="/umd/index.js"></script>
-<script type="module">%s</script></head><body>A shop</body></html>"""
+<script type="module">%s</script>"""
 # What a bundler would do with the import in the snippet.
 MODULE = "export const { AnalyticsBrowser } = window.AnalyticsNext;"
 
 
 @contextmanager
 def serving_page(script: str) -> Iterator[str]:
-    """The address of a page with this module script on it, until the end of the block."""
+    """The address of a page with this module script, or this HTML, in its head, until the end of the block."""
+    in_head = script if script.startswith("<") else SCRIPT % script
 
     class Shop(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             kind, content = "text/javascript", MODULE.encode()
             if self.path == "/":
-                kind, content = "text/html", (PAGE % script).encode()
+                kind, content = "text/html", (PAGE % in_head).encode()
             elif self.path.startswith("/umd/"):
                 content = (BUNDLES / self.path.removeprefix("/umd/")).read_bytes()
             self.send_response(200)
