@@ -15,6 +15,7 @@ import msgspec
 from signalpost.history.calls import History
 from signalpost.ingest.decode import Limits, RequestFault, decode_batch, decode_single, decompress
 from signalpost.ingest.intake import Intake
+from signalpost.ingest.surrogates import may_have_surrogates, replace_lone_surrogates
 from signalpost.telemetry import Telemetry
 from tests.ingest.test_bad_input import GOOD, IN_A_BATCH, REJECTED, WHOLE_BODY, ZIPPED, build_order, json_of
 from tests.ingest.test_intake import REQUEST, SOURCE, ForgetfulQueue
@@ -84,9 +85,12 @@ class Feeder:
     def feed(self, body: bytes, encoding: str, *, is_batch: bool) -> None:
         """A body is refused, or each of its calls counts once: as accepted, duplicate or rejected. Nothing raises."""
         text = decompress(body, encoding, LIMITS.max_single_body_bytes)
-        decoded = (
-            text if isinstance(text, RequestFault) else (decode_batch if is_batch else decode_single)(text, LIMITS)
-        )
+        if isinstance(text, RequestFault):
+            return
+        decode = decode_batch if is_batch else decode_single
+        decoded = decode(text, LIMITS)
+        if isinstance(decoded, RequestFault) and may_have_surrogates(text):
+            decoded = decode(b"".join(replace_lone_surrogates(text)), LIMITS)
         if isinstance(decoded, RequestFault):
             return
         request = msgspec.structs.replace(
