@@ -12,6 +12,7 @@ import pytest
 
 from signalpost.bounded_http import App
 from signalpost.http_messages import Answer, HttpRequest
+from signalpost.ingest.addresses import find_subscriber
 from signalpost.listener import PublicListener, bind
 from signalpost.open_connections import ConnectionLimits, OpenConnections
 from tests.ingest.gateway import CALL, KEY, build_call, running_gateway, split_answer
@@ -299,6 +300,28 @@ async def test_too_many_connections(tmp_path):
             assert refusals < 1_000
         for _, writer in held:
             writer.close()
+
+
+class Idle:
+    """A connection that only counts."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def end_if_late(self, now: float) -> None:
+        """It never is."""
+
+    stop = abort = lambda _: None
+
+
+async def test_one_client_with_many_ipv6_addresses():
+    """A subscriber is given a whole /64: all of it counts as one address, until the connections end."""
+    connections = OpenConnections(ConnectionLimits(max_connections_per_address=2), find_owner=find_subscriber)
+    own = [Idle(f"2001:db8:0:1::{number}") for number in range(3)]
+    assert [connections.admit(each) for each in own] == [True, True, False]
+    assert connections.admit(Idle("2001:db8:0:2::1"))
+    connections.forget(own[0])
+    assert connections.admit(own[2])
 
 
 async def test_a_batch_is_still_taken_whole(tmp_path):

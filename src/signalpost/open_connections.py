@@ -51,8 +51,9 @@ class Connection(Protocol):
 class OpenConnections:
     """Counts connections by address, and ends those that are past their deadline.
 
-    is_exempt: addresses that may open any number, such as a trusted proxy's. on_broken: told of each broken request and
-    the address it came from. date: what answers say of the time, true to a second or so.
+    is_exempt: addresses that may open any number, such as a trusted proxy's. find_owner: what an address counts for:
+    one client may have very many. on_broken: told of each broken request and the address it came from. date: what
+    answers say of the time, true to a second or so.
     """
 
     def __init__(
@@ -60,36 +61,39 @@ class OpenConnections:
         limits: ConnectionLimits,
         is_exempt: Callable[[str], bool] = lambda _: False,
         on_broken: Callable[[BrokenRequest, str], None] = lambda _broken, _address: None,
+        find_owner: Callable[[str], str] = str,
     ) -> None:
         self.limits = limits
         self.on_broken = on_broken
         self.date = _read_date()
         self._is_exempt = is_exempt
+        self._find_owner = find_owner
         self._open: set[Connection] = set()
         self._all_ended: asyncio.Event | None = None
-        self._by_address: Counter[str] = Counter()
+        self._by_owner: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._open)
 
     def admit(self, connection: Connection) -> bool:
         """Count a new connection; False when there are too many."""
-        address = connection.address
+        owner = self._find_owner(connection.address)
         is_full = len(self._open) >= self.limits.max_connections or (
-            self._by_address[address] >= self.limits.max_connections_per_address and not self._is_exempt(address)
+            self._by_owner[owner] >= self.limits.max_connections_per_address and not self._is_exempt(connection.address)
         )
         if not is_full:
             self._open.add(connection)
-            self._by_address[address] += 1
+            self._by_owner[owner] += 1
         return not is_full
 
     def forget(self, connection: Connection) -> None:
         """A connection has ended; one that was never admitted is ignored."""
         if connection in self._open:
             self._open.discard(connection)
-            self._by_address[connection.address] -= 1
-            if not self._by_address[connection.address]:
-                del self._by_address[connection.address]
+            owner = self._find_owner(connection.address)
+            self._by_owner[owner] -= 1
+            if not self._by_owner[owner]:
+                del self._by_owner[owner]
             if not self._open and self._all_ended is not None:
                 self._all_ended.set()
 

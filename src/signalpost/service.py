@@ -42,6 +42,7 @@ from signalpost.data_folder import DataFolder
 from signalpost.deliver.parts import DeliveryParts
 from signalpost.deliver.workers import Workers
 from signalpost.history.calls import History
+from signalpost.ingest.addresses import find_subscriber
 from signalpost.ingest.intake import Intake, IntakeReceipt
 from signalpost.ingest.message_ids import new_message_id
 from signalpost.ingest.openapi import build_openapi
@@ -241,7 +242,8 @@ async def _start_tracking(
     api = TrackingApi(parts)
     limits = build_connection_limits(config)
     allow_open_files(limits.max_connections + _OTHER_OPEN_FILES)
-    tracking = PublicListener(api.answer, bound, OpenConnections(limits, api.is_trusted_proxy, api.count_broken))
+    connections = OpenConnections(limits, api.is_trusted_proxy, api.count_broken, find_subscriber)
+    tracking = PublicListener(api.answer, bound, connections)
     await tracking.start()
     stack.push_async_callback(tracking.stop)
     service.tracking_url = config.server.public_url or tracking.url

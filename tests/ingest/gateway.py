@@ -15,6 +15,7 @@ import aiohttp
 from signalpost.catalog import Catalog, Source
 from signalpost.history.calls import History
 from signalpost.history.entries import CallEntry
+from signalpost.ingest.addresses import find_subscriber
 from signalpost.ingest.decode import Limits
 from signalpost.ingest.intake import Intake
 from signalpost.ingest.routes import TrackingApi, TrackingParts, TrackingSettings
@@ -129,7 +130,9 @@ async def running_gateway(
     settings = settings or TrackingSettings(limits or Limits(), requests_per_second=0, bad_keys_per_minute=0)
     parts = TrackingParts(catalog, Intake(queue, history, telemetry), history, telemetry, lambda: None, settings)
     api = TrackingApi(parts)
-    connections = OpenConnections(connection_limits or ConnectionLimits(), api.is_trusted_proxy, api.count_broken)
+    connections = OpenConnections(
+        connection_limits or ConnectionLimits(), api.is_trusted_proxy, api.count_broken, find_subscriber
+    )
     listener = PublicListener(api.answer, bind("127.0.0.1", 0, "server.port"), connections)
     await listener.start()
     try:
