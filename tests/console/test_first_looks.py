@@ -2,12 +2,15 @@
 
 import asyncio
 
-from signalpost.console import rendering
+import pytest
+
+from signalpost.console import first_looks, rendering
 from tests.console.conftest import Gateway
 
 
-async def test_the_first_page_makes_the_others_ready(gateway: Gateway) -> None:
+async def test_the_first_page_makes_the_others_ready(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is made ready for a gateway whose console nobody opens: health and static files are no pages."""
+    monkeypatch.setattr(first_looks, "_REST_SECONDS", 0)
     state = gateway.service.console_app.state
     async with gateway.http.get(f"{gateway.service.console_url}/healthz"):
         assert not hasattr(state, "preparing")
