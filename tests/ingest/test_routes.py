@@ -547,6 +547,34 @@ async def test_connection_details(fresh):
     assert agents == {"page": "Mozilla/5.0 (X11)", "server": None}
 
 
+async def test_cookies_are_not_read(fresh):
+    """Meta's cookies count where a page names them in its call, never as they come with the request."""
+    cookies = "_fbp=fb.1.1763722798000.1234; _fbc=fb.1.1763722798000.abc; ajs_user_id=somebody"
+    headers = {"Origin": "https://shop.example", "User-Agent": "Mozilla/5.0", "Cookie": cookies}
+    named = {"clientIds": {"fbp": "fb.1.1763722798000.5678"}}
+    for message_id, context in (("with cookies", {}), ("with ids", named)):
+        await fresh.track({**CALL, "messageId": message_id, "context": context}, headers=headers)
+    found = {event["event_id"]: event["user_data"].get("fbp") for event in await fresh.pending()}
+    assert found == {"with cookies": None, "with ids": "fb.1.1763722798000.5678"}
+    assert not any("fbc" in event["user_data"] for event in await fresh.pending())
+    assert "somebody" not in repr([show_call(entry, reveal=True) for entry in fresh.entries()])
+
+
+async def test_nobody_is_asked_for_a_body_that_is_refused_anyway(gateway):
+    """Who waits for leave to send a body is told at once when its key, its size or its path is wrong."""
+    key = basic(KEY.encode())["Authorization"]
+    for path, authorization, length, code in (
+        ("/v1/track", basic(b"wk_wrong_0123456789abcdef")["Authorization"], 50, "invalid_write_key"),
+        ("/v1/track", key, 600_000, "payload_too_large"),
+        ("/v1/nothing", key, 50, "not_found"),
+    ):
+        answer = await gateway.exchange(
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\nExpect: 100-continue\r\n"
+            f"Connection: close\r\nContent-Length: {length}\r\n\r\n".encode()
+        )
+        assert json.loads(split_answer(answer)[2])["code"] == code
+
+
 async def test_a_source_without_a_destination(tmp_path):
     """Its calls are taken, and end as filtered with a code of their own."""
     async with running_gateway(tmp_path, destinations=()) as gateway:
