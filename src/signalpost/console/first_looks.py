@@ -11,8 +11,8 @@ from fastapi import FastAPI, Request
 from signalpost.console.api_reference import build_document
 from signalpost.console.rendering import compile_template, list_templates
 
-_REST_SECONDS: Final = 0.05
-"""Longer than the parts between take, so that whoever looks meanwhile hardly notices."""
+_REST_SECONDS: Final = 0.02
+"""Longer than most of the parts take, so that whoever looks meanwhile hardly notices."""
 
 
 async def prepare_first_looks(request: Request) -> None:
