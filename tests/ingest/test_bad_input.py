@@ -46,6 +46,7 @@ GZIP = {"Content-Encoding": "gzip"}
 WHOLE_BODY = [
     ("1_empty", b"", {}, 400, "empty_body"),
     ("1_blank", b" \n", {}, 400, "empty_body"),
+    ("1_empty_gzip", b"", GZIP, 400, "empty_body"),
     ("2_open_brace", b"{", {}, 400, "invalid_json"),
     ("2_trailing_text", b'{"a":1}x', {}, 400, "invalid_json"),
     ("2_two_documents", GOOD + GOOD, {}, 400, "invalid_json"),

@@ -126,7 +126,7 @@ _GZIP_WBITS = 16 + zlib.MAX_WBITS
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes | RequestFault:
     """Undo the Content-Encoding; never makes more than `limit` bytes. gzip: exactly one complete member."""
-    if encoding in {"", "identity"}:
+    if encoding in {"", "identity"} or (encoding == "gzip" and not body):
         return body
     if encoding != "gzip":
         return RequestFault("unsupported_encoding", "Content-Encoding must be gzip or absent")
