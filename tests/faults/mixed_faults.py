@@ -18,6 +18,7 @@ from tests.acceptance.processes import drain, start, write_configuration
 from tests.faults.harness import CALLS_PER_REQUEST, Load, arm, disarm, find_lost, read_memory, wait_until
 
 _CALLS_A_SECOND = 200
+MOST_NEW_FILES = 10
 
 
 class Sample(NamedTuple):
@@ -47,6 +48,12 @@ class SoakFigures:
     def late(self) -> float:
         """The 99th percentile of the lags, in seconds."""
         return sorted(sample.lag for sample in self.samples)[len(self.samples) * 99 // 100]
+
+    @property
+    def open_files(self) -> tuple[int, int]:
+        """The fewest and the most at a time."""
+        files = [sample.open_files for sample in self.samples]
+        return min(files), max(files)
 
     @property
     def settled(self) -> list[Sample]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.faults.mixed_faults import Soak
+from tests.faults.mixed_faults import MOST_NEW_FILES, Soak
 from tests.faults.pressure import press
 
 
@@ -21,5 +21,7 @@ def test_one_fault_after_the_other(tmp_path: Path, meta_url: str) -> None:
     print(figures.faults)
     assert (figures.lost, figures.imbalance) == ([], 0)
     assert figures.longest_log < 64 << 20
+    fewest, most = figures.open_files
+    assert most - fewest < MOST_NEW_FILES
     assert len(figures.faults) > 4
     assert len(figures.acknowledged) > 500
