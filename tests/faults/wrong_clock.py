@@ -54,7 +54,9 @@ class WallClock:
 
     def set(self, ahead: timedelta) -> None:
         """From the next second on it is so far ahead."""
-        self._file.write_text(f"{ahead.total_seconds():+.0f}")
+        written = self._file.with_suffix(".new")
+        written.write_text(f"{ahead.total_seconds():+.0f}")
+        written.replace(self._file)  # at once: an empty file would mean the true time
 
 
 def live_through(folder: Path, library: Path, wrong_by: timedelta) -> list[str]:
