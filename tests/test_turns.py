@@ -1,8 +1,7 @@
 """Whoever has much to do gives way in time, and leaves the loop to others while it rests."""
 
-import asyncio
-
 from signalpost.turns import Turn
+from tests.event_loop import count_turns
 
 
 def test_a_turn_is_over_after_its_time() -> None:
@@ -23,20 +22,6 @@ async def test_giving_way_begins_a_turn_anew() -> None:
 
 async def test_a_rest_gives_others_more_than_one_turn() -> None:
     """Without a rest only those go on who wait already."""
-
-    async def count_while_giving_way(rest_seconds: float) -> int:
-        count = 0
-
-        async def go_on() -> None:
-            nonlocal count
-            while True:
-                count += 1
-                await asyncio.sleep(0)
-
-        others = asyncio.create_task(go_on())
-        await Turn(rest_seconds=rest_seconds).give_way()
-        others.cancel()
-        return count
-
-    assert await count_while_giving_way(0) <= 2
-    assert await count_while_giving_way(0.02) > 2
+    turns_without, _ = await count_turns(Turn().give_way())
+    turns_with, _ = await count_turns(Turn(rest_seconds=0.02).give_way())
+    assert turns_without <= 2 < turns_with

@@ -1,6 +1,5 @@
 """The debugger's page: what is masked, who may reveal, and that nothing is sent while nothing comes."""
 
-import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import get_args
@@ -23,6 +22,7 @@ from signalpost.model.segment_event import CallCode, CallWarning
 from signalpost.store.audit import Actor, list_changes
 from signalpost.turns import Turn
 from tests.console.conftest import Gateway
+from tests.event_loop import count_turns
 
 PERSON = "jane.canary@example.com"
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -169,17 +169,7 @@ async def test_a_long_list_lets_others_go_on_while_it_is_rendered(gateway: Gatew
     caller = Caller(Actor("ann"), "admin")
     context = debugger._collect(app.state.parts, caller, CallSearch()) | {"rows": list_call_rows([entry] * 50)}
     context |= {"paused": False, "opened": None}
-    turns = 0
-
-    async def count_turns() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counting = asyncio.create_task(count_turns())
-    turn = Turn(longest_seconds=0)
-    answer = await render_in_turns(request, "debugger_calls.html", caller=caller, turn=turn, **context)
-    counting.cancel()
+    rendering = render_in_turns(request, "debugger_calls.html", caller=caller, turn=Turn(longest_seconds=0), **context)
+    turns, answer = await count_turns(rendering)
     assert turns > 50
     assert answer.body == render(request, "debugger_calls.html", caller=caller, **context).body

@@ -15,7 +15,7 @@ from signalpost.model.ids import DestinationId
 from signalpost.queue.leases import Leases
 from signalpost.queue.writer import Writer
 
-SettlingStep = Callable[[apsw.Connection, Sequence[int]], object]
+SettleEvents = Callable[[apsw.Connection, Sequence[int]], object]
 """The statements that settle some events, run inside a transaction."""
 
 
@@ -56,7 +56,7 @@ class DamageBook:
         damage = Damage(self._leases.count_set_aside(destination_id), destination_id in self._blind)
         return damage if damage.out_of_reach or damage.is_blind or self.is_met else None
 
-    async def settle(self, writer: Writer, ids: Sequence[int], step: SettlingStep) -> Sequence[int]:
+    async def settle(self, writer: Writer, ids: Sequence[int], step: SettleEvents) -> Sequence[int]:
         """Settle events in one durable step; or, in several, all but those that lie beside a damaged page.
 
         Returns those. When a page runs empty SQLite merges it with the one beside it, so intact rows can be stuck too.

@@ -29,7 +29,7 @@ from signalpost.model.errors import QueueUnavailable
 from signalpost.model.ids import DestinationId
 from signalpost.queue import dead_letters, settling
 from signalpost.queue.balance import LONGEST_WAIT_MS
-from signalpost.queue.damage import DamageBook, SettlingStep
+from signalpost.queue.damage import DamageBook, SettleEvents
 from signalpost.queue.database import build_refusal, open_for_reading, open_for_writing
 from signalpost.queue.discarding import count_waiting, find_last_before, find_waiting
 from signalpost.queue.fresh_events import FreshEvents
@@ -362,7 +362,7 @@ class SqliteQueue(Inquiries):
         # Last, since the last connection to close empties the write-ahead log, and only this one can.
         await self._writer.close()
 
-    async def _settle(self, events: Sequence[QueuedEvent], step: SettlingStep) -> None:
+    async def _settle(self, events: Sequence[QueuedEvent], step: SettleEvents) -> None:
         """Settle those of the events that still are their holder's."""
         own = self._leases.find_own(events)
         if own:
