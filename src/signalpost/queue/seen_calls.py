@@ -1,7 +1,7 @@
 """Which calls were seen in the last day: the index over the log `dedupe_keys`, in memory and exact.
 
 A B-tree of random digests would rewrite one page for every call it learns; the log appends 16 bytes, and this index
-costs some 18 bytes a call. It follows the writer's transactions: what a group learns counts within the group at once,
+costs 18 to 24 bytes a call. It follows the writer's transactions: what a group learns counts within the group at once,
 and stays only after its commit.
 """
 
